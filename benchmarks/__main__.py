@@ -1,0 +1,163 @@
+"""`make bench`: the gateway beside whatever peers are installed; prints a table and writes it to benchmarks/results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.load import MAIN_ROW, ROWS
+from benchmarks.origin import start_origin
+from benchmarks.peers import GATEWAY, HERE, PEERS, Peer
+from benchmarks.process import NotReadyError
+from benchmarks.results import Results
+from benchmarks.run import Run, Standing, direct, standing, verify
+from benchmarks.table import render
+
+PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux"}
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, help="rounds, interleaved A B A B (3)")
+    parser.add_argument("--seconds", type=float, help="length of one measurement (4)")
+    parser.add_argument("--quick", action="store_true", help="1 round of 2 s, the 300 B row, latency and start only")
+    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(peer.name for peer in PEERS)}")
+    parsed = parser.parse_args()
+    parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)
+    parsed.seconds = parsed.seconds or (2.0 if parsed.quick else 4.0)
+    names = parsed.only.split(",") if parsed.only else [peer.name for peer in PEERS]
+    unknown = sorted(set(names) - {peer.name for peer in PEERS})
+    if unknown:
+        parser.error(f"no such proxy: {', '.join(unknown)}")
+    parsed.peers = [peer for peer in PEERS if peer.name in names]
+    return parsed
+
+
+def obstacles() -> list[str]:
+    """What keeps this machine from measuring at all."""
+    lacking = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    found = [f"missing; to install: apt-get install {' '.join(lacking)}"] if lacking else []
+    if (os.cpu_count() or 1) < 2:
+        found.append("two cores are needed: one for the proxy, one for load and service")
+    return found
+
+
+def environment(rounds: int, seconds: float) -> dict[str, object]:
+    """Where and how it was measured."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    compiler = platform.python_compiler()
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": models[0] if models else platform.machine(),
+        "kernel": platform.release(),
+        "python": f"{platform.python_version()} ({compiler})",
+        "rounds": f"{rounds} of {seconds:g} s, interleaved; proxy on core 0, load and service on core 1",
+        "open files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "revision": _revision(),
+    }
+
+
+def _revision() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=HERE, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def raise_every_one(stack: ExitStack, peers: list[Peer], folder: Path, port: int, results: Results) -> list[Standing]:
+    """Start and check each proxy that is installed; note the others."""
+    these = []
+    for peer in peers:
+        if missing := peer.missing():
+            results.absent[peer.name] = missing
+            continue
+        try:
+            it = stack.enter_context(standing(peer, folder / peer.name, port))
+            verify(it)
+        except (NotReadyError, OSError) as fault:
+            results.faults.append(f"{peer.name} was not measured: {fault}")
+            continue
+        these.append(it)
+        results.peers.append(f"{peer.name}: {peer.about}")
+        say(f"{peer.name} answers ({peer.about})")
+    return these
+
+
+def say(text: str) -> None:
+    """Progress, with the time."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def write(results: Results, text: str) -> Path:
+    """Write the table and the figures; returns the path of the table."""
+    folder = HERE / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    path.with_suffix(".json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    table = path.with_suffix(".rst")
+    table.write_text(text)
+    return table
+
+
+def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
+    """Do everything that was asked for."""
+    run = Run(results, chosen.rounds, chosen.seconds, say)
+    with ExitStack() as stack:
+        origin = start_origin(folder)
+        stack.callback(origin.running.stop)
+        base = direct(origin)
+        verify(base)
+        these = raise_every_one(stack, chosen.peers, folder, origin.port, results)
+        if not these:
+            raise NotReadyError("; ".join(results.faults) or "none of the chosen proxies is installed")
+        run.rates([base, *these], [MAIN_ROW] if chosen.quick else ROWS)
+        run.latency([base, *these])
+        if not chosen.quick:
+            run.idle(these)
+        if GATEWAY in chosen.peers:
+            run.starts(folder, origin)
+            if not chosen.quick:
+                run.streams(folder, origin)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    chosen = options()
+    if problems := obstacles():
+        print("\n".join(problems), file=sys.stderr)
+        return 1
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    results = Results(environment(chosen.rounds, chosen.seconds))
+    folder = Path(tempfile.mkdtemp(prefix="ttagw-bench-"))
+    folder.chmod(0o755)  # nginx's workers may run as another user
+    try:
+        measure(chosen, folder, results)
+    except NotReadyError as fault:
+        print(f"Nothing could be measured: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; what has been measured so far:")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    text = render(results)
+    print(f"\n{text}")
+    print(f"written to {os.path.relpath(write(results, text))} and .json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

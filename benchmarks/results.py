@@ -1,0 +1,66 @@
+"""What a run has found, by proxy: samples of each row, latency at the fixed rate, memory, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from benchmarks.load import Sample
+
+DIRECT = "direct"
+
+
+@dataclass(slots=True)
+class Results:
+    """Filled as the run goes on."""
+
+    environment: dict[str, Any]
+    peers: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, dict[str, list[Sample]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    latency: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
+    idle_kib: dict[str, float] = field(default_factory=dict)
+    start_seconds: list[float] = field(default_factory=list)
+    streams_mib: dict[str, float] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def rate(self, row: str, peer: str) -> float | None:
+        """Median requests/s, None when not measured."""
+        samples = self.samples[row][peer]
+        return median(sample.rate for sample in samples) if samples else None
+
+    def ratio(self, row: str, peer: str, other: str) -> float | None:
+        """How many times `other`'s rate `peer` has: median over the rounds, each round compared with itself."""
+        pairs = zip(self.samples[row][peer], self.samples[row][other], strict=False)
+        ratios = [mine.rate / theirs.rate for mine, theirs in pairs if theirs.rate]
+        return median(ratios) if ratios else None
+
+    def percentile(self, peer: str, name: str) -> float | None:
+        """Median over the rounds of a latency percentile, in ms."""
+        values = [each[name] for each in self.latency[peer]]
+        return median(values) if values else None
+
+    def added(self, peer: str, name: str) -> float | None:
+        """Median over the rounds of what `peer` adds to a percentile of going directly, in ms."""
+        pairs = zip(self.latency[peer], self.latency[DIRECT], strict=False)
+        values = [mine[name] - theirs[name] for mine, theirs in pairs]
+        return median(values) if values else None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, plain."""
+        return {
+            "environment": self.environment,
+            "peers": self.peers,
+            "absent": self.absent,
+            "rows": {
+                row: {peer: [asdict(sample) for sample in samples] for peer, samples in peers.items()}
+                for row, peers in self.samples.items()
+            },
+            "latency_ms_at_fixed_rate": dict(self.latency),
+            "idle_kib_per_connection": self.idle_kib,
+            "start_to_ready_seconds": self.start_seconds,
+            "gigabyte_mib_over_idle": self.streams_mib,
+            "faults": self.faults,
+        }

@@ -1,0 +1,101 @@
+"""The tables: reStructuredText that is also readable as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from benchmarks.load import ROWS, Row
+from benchmarks.results import DIRECT, Results
+from benchmarks.targets import US, targets
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A simple table; the first column to the left, the others to the right."""
+    cells = [list(header), *([cell or "-" for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in cells
+    ]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
+
+
+def render(results: Results) -> str:
+    """The whole report."""
+    parts = [_title("Benchmark"), _environment(results)]
+    for row in ROWS:
+        if any(results.samples.get(row.name, {}).values()):
+            parts += [_section(row.name), _rates(results, row)]
+    if any(results.latency.values()):
+        parts += [
+            _section(f"Latency at {_fixed_rate(results):,.0f} requests/s, 300 B (open loop, ms)"),
+            _latency(results),
+        ]
+    if results.idle_kib:
+        idle = [[peer, f"{value:.1f}"] for peer, value in results.idle_kib.items()]
+        parts += [_section("Idle keep-alive connections"), grid(["proxy", "KiB each"], idle)]
+    parts += [
+        _section("How good"),
+        grid(["demand", "bound", "measured", ""], [each.cells() for each in targets(results)]),
+    ]
+    notes = [f"* {name} was not measured. Missing: {reason}" for name, reason in results.absent.items()]
+    notes += [f"* {fault}" for fault in results.faults]
+    if notes:
+        parts += [_section("Notes"), "\n".join(notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rates(results: Results, row: Row) -> str:
+    rows = []
+    for peer, samples in results.samples[row.name].items():
+        if not samples:
+            continue
+        rates = [sample.rate for sample in samples]
+        errors = {kind for sample in samples for kind in sample.errors}
+        ratio = None if peer == US else results.ratio(row.name, US, peer)
+        rows.append(
+            [
+                peer,
+                f"{median(rates):,.0f}",
+                f"{min(rates):,.0f} - {max(rates):,.0f}",
+                f"{median(rates) * row.size / (1 << 20):,.1f}",
+                f"{ratio:.2f}" if ratio is not None else "",
+                f"{median(sample.cpu for sample in samples):,.1f}",
+                f"{samples[-1].resident / 1024:,.1f}",
+                ", ".join(f"{kind} {sum(each.errors.get(kind, 0) for each in samples)}" for kind in sorted(errors))
+                or "0",
+            ]
+        )
+    header = ["proxy", "requests/s", "range", "MiB/s", f"{US} / it", "CPU µs/request", "RSS MiB", "errors"]
+    return grid(header, rows)
+
+
+def _latency(results: Results) -> str:
+    names = ("p50", "p99", "p99.9")
+    rows = []
+    for peer in [name for name, runs in results.latency.items() if runs]:
+        values = [f"{results.percentile(peer, name):.3f}" for name in names]
+        added = ["" if peer == DIRECT else f"{results.added(peer, name):+.3f}" for name in names]
+        unanswered = sum(int(each["unanswered"]) for each in results.latency[peer])
+        rows.append([peer, *values, *added, str(unanswered)])
+    return grid(["proxy", *names, *(f"added {name}" for name in names), "unanswered"], rows)
+
+
+def _fixed_rate(results: Results) -> float:
+    return next(runs[0]["rate"] for runs in results.latency.values() if runs)
+
+
+def _environment(results: Results) -> str:
+    return "\n".join(f":{name}: {value}" for name, value in results.environment.items())
+
+
+def _title(text: str) -> str:
+    return f"{text}\n{'=' * len(text)}"
+
+
+def _section(text: str) -> str:
+    return f"{text}\n{'-' * len(text)}"

@@ -1,0 +1,53 @@
+"""How good the gateway has to be, and whether it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.load import ROWS
+from benchmarks.results import Results
+
+SMALL, LARGE = ROWS[1].name, ROWS[4].name
+US = "ttagw"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A demand: `value` None means that it was not measured; a floor has to be reached, a ceiling kept."""
+
+    name: str
+    value: float | None
+    bound: float
+    unit: str
+    floor: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """For people."""
+        if self.value is None:
+            return "not measured"
+        kept = self.value >= self.bound if self.floor else self.value <= self.bound
+        return "holds" if kept else "does not hold"
+
+    def cells(self) -> list[str]:
+        """Name, demand, value, verdict."""
+        sign = "≥" if self.floor else "≤"
+        value = "-" if self.value is None else f"{self.value:.2f} {self.unit}"
+        return [self.name, f"{sign} {self.bound:g} {self.unit}", value, self.verdict]
+
+
+def targets(results: Results) -> list[Target]:
+    """The demands with what this run has measured."""
+    start = median(results.start_seconds) if results.start_seconds else None
+    return [
+        Target(f"{SMALL}, of HAProxy plain", results.ratio(SMALL, US, "haproxy"), 0.42, "x", floor=True),
+        Target(f"{SMALL}, of Envoy plain", results.ratio(SMALL, US, "envoy"), 1.0, "x", floor=True),
+        Target("added latency at half the peak, p50", results.added(US, "p50"), 0.3, "ms"),
+        Target("added latency at half the peak, p99", results.added(US, "p99"), 2.0, "ms"),
+        Target("1 MiB answers, bytes/s of HAProxy plain", results.ratio(LARGE, US, "haproxy"), 0.5, "x", floor=True),
+        Target("1 GiB download, slow reader: memory over idle", results.streams_mib.get("download"), 20.0, "MiB"),
+        Target("1 GiB upload, slow reader: memory over idle", results.streams_mib.get("upload"), 20.0, "MiB"),
+        Target("10,000 idle connections, each", results.idle_kib.get(US), 6.0, "KiB"),
+        Target("start to ready", start, 1.0, "s"),
+    ]

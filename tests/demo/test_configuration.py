@@ -1,0 +1,36 @@
+"""The configuration that the demo writes for the gateway."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ttagw.demo.configuration import ROUTES, render
+from ttagw.demo.ports import DOMAIN_PORTS
+
+PORT = st.integers(1, 65535)
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=20)
+
+
+@given(PORT, PORT, st.fixed_dictionaries(dict.fromkeys(DOMAIN_PORTS, PORT)), NAMES)
+def test_it_is_toml_that_says_what_was_asked(listen: int, admin: int, services: dict[str, int], file: str) -> None:
+    made = tomllib.loads(render(listen, admin, services, Path("/logs") / file))
+    assert made["gateway"]["listen"] == [f"tcp:{listen}:interface=127.0.0.1"]
+    assert made["gateway"]["admin"] == f"tcp:{admin}:interface=127.0.0.1"
+    assert made["log"]["access"] == str(Path("/logs") / file)
+    assert {name: each["instances"] for name, each in made["services"].items()} == {
+        name: [f"http://127.0.0.1:{port}"] for name, port in services.items()
+    }
+    assert [route["name"] for route in made["routes"]] == [route.name for route in ROUTES]
+
+
+def test_the_gateway_accepts_it(tmp_path: Path) -> None:
+    config = pytest.importorskip("ttagw.config")
+    path = tmp_path / "ttagw.toml"
+    path.write_text(render(8000, 8001, DOMAIN_PORTS, tmp_path / "access.log"))
+    loaded = config.load(path)
+    assert [route.name for route in loaded.routes] == [route.name for route in ROUTES]

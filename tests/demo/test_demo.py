@@ -1,0 +1,142 @@
+"""`ttagw demo` as a new user starts it: the real command, the real gateway, the real services."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [str(Path(sys.executable).with_name("ttagw")), "demo"]
+PATIENCE = 60.0
+
+
+@dataclass
+class Demo:
+    """A running demo and what it has printed until it said how to stop it."""
+
+    process: subprocess.Popen[str]
+    text: str
+
+    @property
+    def port(self) -> int:
+        return int(self._find(r"gateway answers on http://127\.0\.0\.1:(\d+)"))
+
+    @property
+    def admin(self) -> int:
+        return int(self._find(r"http://127\.0\.0\.1:(\d+)/metrics"))
+
+    @property
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def _find(self, pattern: str) -> str:
+        found = re.search(pattern, self.text)
+        assert found is not None, self.text
+        return found[1]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--admin-port", "0", "--log-dir", str(tmp_path / "logs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Ctrl-C"):
+            break
+    try:
+        yield Demo(process, "".join(lines))
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        process.stdout.close()
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def all_gone(pids: list[int]) -> bool:
+    limit = time.monotonic() + PATIENCE
+    while not all(is_gone(pid) for pid in pids) and time.monotonic() < limit:
+        os.sched_yield()
+    return all(is_gone(pid) for pid in pids)
+
+
+def test_what_it_prints_to_paste_does_work(demo: Demo, ask: Callable[..., Any], tmp_path: Path) -> None:
+    player = ask(demo.port, "GET", "/api/v1/players/1", headers={"X-User-ID": "forged"})
+    assert (player.status, player.json["name"]) == (200, "Mira")
+    seen = {name.lower(): value for name, value in player.json["seen"]["headers"].items()}
+    assert seen["x-request-id"] == player.headers["X-Request-ID"]
+    assert "x-user-id" not in seen
+    session = ask(demo.port, "POST", "/api/v1/sessions", {"player": "2", "world": "2"})
+    assert (session.status, session.json["seen"]["path"]) == (201, "/gameplay/v1/sessions")
+    story = ask(demo.port, "GET", "/api/v1/gameplay/story")
+    assert story.body.decode().startswith("The lantern flickers.")
+    problem = ask(demo.port, "GET", "/no/such/place", headers={"Accept": "application/json"})
+    assert (problem.status, problem.headers.get_content_type()) == (404, "application/problem+json")
+    assert b"# TYPE" in ask(demo.admin, "GET", "/metrics").body
+    login = ask(demo.port, "POST", "/api/v1/auth/login", {"username": "mira"})
+    assert len(login.headers.get_all("Set-Cookie")) == 2
+    assert {path.name for path in (tmp_path / "logs").iterdir()} >= {"access.log", "gateway.log", "core-gameplay.log"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_of_it_calmly(demo: Demo, number: signal.Signals) -> None:
+    children = demo.children
+    assert len(children) == 5
+    demo.process.send_signal(number)
+    assert demo.process.wait(PATIENCE) == 0
+    assert all(is_gone(pid) for pid in children)
+    assert demo.process.stdout is not None
+    assert "all its processes have stopped" in demo.process.stdout.read()
+
+
+def test_no_child_survives_a_demo_that_is_killed(demo: Demo) -> None:
+    children = demo.children
+    assert len(children) == 5
+    demo.process.kill()
+    demo.process.wait(PATIENCE)
+    assert all_gone(children)
+
+
+def test_a_service_that_dies_ends_the_demo_with_its_last_lines(demo: Demo) -> None:
+    children = demo.children
+    os.kill(children[0], signal.SIGKILL)
+    assert demo.process.wait(PATIENCE) == 1
+    assert all_gone(children)
+    assert demo.process.stdout is not None
+    assert "player-experience ended by itself (signal SIGKILL)" in demo.process.stdout.read()
+
+
+@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+def test_a_busy_port_is_one_line_that_names_port_and_option(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        other = "--admin-port" if option == "--port" else "--port"
+        done = subprocess.run([*COMMAND, option, port, other, "0"], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert f"port {port} is in use; choose another with {option}" in done.stderr

@@ -1,0 +1,1 @@
+"""The admin side: health and metrics. Ordinary twisted.web resources; never public."""

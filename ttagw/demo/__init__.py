@@ -1,0 +1,1 @@
+"""The demo: four small services that stand in for TTA's own, and what starts them behind the gateway."""

@@ -1,0 +1,246 @@
+"""What the gateway itself can answer instead of a service's answer: one type per fact.
+
+Each error carries the HTTP status, a stable `code` (documented in docs/errors.rst, never changed once published), who is to
+blame, and whether nothing of the request can have reached a service (`retryable`). The wording is for the person who reads
+it: calm, and free of blame. `reason` is for the log: a short fixed token, never anything the client sent.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Blame(Enum):
+    """Whose fault an answer counts as."""
+
+    CLIENT = "client"
+    UPSTREAM = "upstream"
+    GATEWAY = "gateway"
+
+
+class GatewayError(Exception):
+    """An answer that the gateway gives itself; rendered in one place, `ttagw.web.render`."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong here"
+    detail: ClassVar[str] = "The gateway could not finish this request. The request id helps to find out why."
+    blame: ClassVar[Blame] = Blame.GATEWAY
+    close: ClassVar[bool] = False
+    """Whether the client's connection ends after this answer, because its framing can no longer be trusted."""
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        detail: str = "",
+        retry_after: int | None = None,
+        fields: tuple[tuple[bytes, bytes], ...] = (),
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(reason or self.code)
+        self.reason = reason or self.code
+        self.text = detail or self.detail
+        self.retry_after = retry_after
+        self.fields = fields
+        self.retryable = retryable
+
+
+class InternalError(GatewayError):
+    """A layer failed in a way that nobody foresaw."""
+
+
+class MalformedRequestError(GatewayError):
+    """The bytes are not one unambiguous HTTP/1.1 request (RFC 9112)."""
+
+    status = 400
+    code = "malformed_request"
+    title = "This request could not be read"
+    detail = "The request does not follow HTTP/1.1, so it was not passed on."
+    blame = Blame.CLIENT
+    close = True
+
+
+class BadTargetError(MalformedRequestError):
+    """The request target is not in the one form that is forwarded; see `ttagw.core.target`."""
+
+    code = "bad_target"
+    title = "This address could not be read"
+    detail = "The path of the request is not in its canonical form, so it was not passed on."
+
+
+class UpgradeRefusedError(MalformedRequestError):
+    """An `Upgrade` to a protocol that is not offered here."""
+
+    code = "upgrade_refused"
+    title = "This protocol is not offered here"
+    detail = "The request asked for an upgrade to a protocol that this address does not offer."
+
+
+class RouteNotFoundError(GatewayError):
+    """No route answers this host, path and headers."""
+
+    status = 404
+    code = "route_not_found"
+    title = "Nothing is here"
+    detail = "There is nothing at this address."
+    blame = Blame.CLIENT
+
+
+class MethodNotAllowedError(GatewayError):
+    """A route answers this path, but not with this method."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = "This cannot be done here"
+    detail = "This address exists, but does not offer that method."
+    blame = Blame.CLIENT
+
+
+class ConnectRefusedError(MethodNotAllowedError):
+    """CONNECT: this is a gateway, not a forward proxy."""
+
+    close = True
+
+
+class RequestTimeoutError(GatewayError):
+    """Headers or body came too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    title = "The request took too long to arrive"
+    detail = "The request did not arrive in time. It is safe to try again."
+    blame = Blame.CLIENT
+    close = True
+
+
+class BodyTooLargeError(GatewayError):
+    """More request body than the route takes."""
+
+    status = 413
+    code = "body_too_large"
+    title = "This is more than fits"
+    detail = "The request body is larger than this address accepts."
+    blame = Blame.CLIENT
+    close = True
+
+
+class UriTooLongError(GatewayError):
+    """A request target longer than `http.max_uri`."""
+
+    status = 414
+    code = "uri_too_long"
+    title = "This address is too long"
+    detail = "The address of the request is longer than is accepted here."
+    blame = Blame.CLIENT
+    close = True
+
+
+class ExpectationError(GatewayError):
+    """An `Expect` other than `100-continue` (RFC 9110 §10.1.1)."""
+
+    status = 417
+    code = "expectation_failed"
+    title = "This expectation is not known here"
+    detail = "The only expectation that can be met here is 100-continue."
+    blame = Blame.CLIENT
+    close = True
+
+
+class HeadersTooLargeError(GatewayError):
+    """More header fields, or bytes of them, than `[http]` allows."""
+
+    status = 431
+    code = "headers_too_large"
+    title = "The request's headers are too large"
+    detail = "The header fields of the request are larger than is accepted here; clearing cookies may help."
+    blame = Blame.CLIENT
+    close = True
+
+
+class ClientClosedError(GatewayError):
+    """The client left before its answer was complete. Never sent; 499 in the log, as in nginx."""
+
+    status = 499
+    code = "client_closed"
+    title = "The client left"
+    detail = "The client closed the connection before the answer was complete."
+    blame = Blame.CLIENT
+    close = True
+
+
+class UpstreamBrokenError(GatewayError):
+    """The service answered with something that is not one HTTP/1.1 answer."""
+
+    status = 502
+    code = "upstream_broken"
+    title = "The service's answer could not be read"
+    detail = "The service answered in a way that could not be passed on. Please try again in a moment."
+    blame = Blame.UPSTREAM
+
+
+class UpstreamClosedError(UpstreamBrokenError):
+    """The service closed or reset the connection before it had answered."""
+
+    code = "upstream_closed"
+    title = "The service ended the connection"
+    detail = "The service ended the connection before it had answered. Please try again in a moment."
+
+
+class UpstreamUnavailableError(GatewayError):
+    """No instance of the service could be reached; nothing was sent."""
+
+    status = 503
+    code = "upstream_unavailable"
+    title = "The service is not available right now"
+    detail = "The service cannot be reached at the moment. Please try again shortly."
+    blame = Blame.UPSTREAM
+
+
+class UpstreamBusyError(UpstreamUnavailableError):
+    """Every connection to the service was in use for all of `queue_timeout`."""
+
+    code = "upstream_busy"
+    title = "The service is busy right now"
+    detail = "The service is busy at the moment. Please try again shortly."
+
+
+class TooManyConnectionsError(GatewayError):
+    """`http.max_connections` clients are connected already."""
+
+    status = 503
+    code = "too_many_connections"
+    title = "Many people are here right now"
+    detail = "The gateway has as many connections as it can serve well. Please try again shortly."
+    close = True
+
+
+class ConnectTimeoutError(UpstreamUnavailableError):
+    """No instance of the service took the connection within `connect_timeout`; nothing was sent."""
+
+    status = 504
+    code = "upstream_connect_timeout"
+    title = "The service could not be reached in time"
+    detail = "The service could not be reached in time. Please try again shortly."
+
+
+class UpstreamTimeoutError(GatewayError):
+    """The service took longer than `response_timeout` or the route's `timeout`."""
+
+    status = 504
+    code = "upstream_timeout"
+    title = "The service took too long"
+    detail = "The service did not answer in time. Please try again in a moment."
+    blame = Blame.UPSTREAM
+
+
+def catalogue() -> tuple[type[GatewayError], ...]:
+    """Every error there is, by status and code: what docs/errors.rst lists."""
+    found: dict[str, type[GatewayError]] = {}
+    todo: list[type[GatewayError]] = [GatewayError]
+    while todo:
+        kind = todo.pop()
+        todo.extend(kind.__subclasses__())
+        found.setdefault(kind.code, kind)
+    return tuple(sorted(found.values(), key=lambda kind: (kind.status, kind.code)))

@@ -1,0 +1,26 @@
+"""Layer: how much body a route takes, and how long an exchange may last."""
+
+from __future__ import annotations
+
+from ttagw.errors import BodyTooLargeError
+from ttagw.model import NO_BODY, Exchange
+from ttagw.pipeline import Hooks, Route
+
+
+class Bounds:
+    """413 before anything is sent on when the length is announced; what turns out too long later is cut by the channel."""
+
+    name = "bounds"
+
+    def bind(self, route: Route) -> Hooks:
+        """Compares with the route's own limits."""
+        most = route.max_body
+        timeout = route.timeout
+
+        def enter(exchange: Exchange) -> None:
+            if timeout:
+                exchange.deadline = exchange.started + timeout
+            if exchange.body is not NO_BODY and (exchange.length > most or exchange.body.received > most):
+                raise BodyTooLargeError
+
+        return Hooks(enter)

@@ -1,0 +1,93 @@
+"""The access log: one line for each exchange, made from values that need no escaping.
+
+Nothing of what a client sent is in it but the method: the path is the route's template, so neither ids nor query values appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import gmtime, strftime
+from typing import Protocol
+
+from ttagw.model import NO_BODY, Exchange
+
+MOST_LINES = 1000
+"""Lines that are collected before they are handed on at once."""
+
+_JSON = (
+    b'{"time":"%b%03dZ","request_id":"%b","client":"%b","route":"%b","method":"%b","path":"%b","status":%d,'
+    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"reason":"%b"}\n'
+)
+_COMBINED = b'%b - - [%b] "%b %b HTTP/1.%d" %d %d "-" "-"\n'
+
+
+class Lines(Protocol):
+    """Where lines go."""
+
+    def write(self, lines: bytes) -> None:
+        """Append whole lines."""
+
+
+class AccessLog:
+    """Formats exchanges and hands the lines on in batches."""
+
+    def __init__(self, lines: Lines, style: str, wall: Callable[[], float]) -> None:
+        """`style` is `json` or `combined`; `wall` gives Unix time."""
+        self._lines = lines
+        self._wall = wall
+        self._collected: list[bytes] = []
+        self._format = self._json if style == "json" else self._combined
+        self._pattern = "%Y-%m-%dT%H:%M:%S." if style == "json" else "%d/%b/%Y:%H:%M:%S +0000"
+        self._second = -1
+        self._stamp = b""
+
+    def record(self, exchange: Exchange, seconds: float) -> None:
+        """An exchange is over, `seconds` after its first byte."""
+        now = self._wall()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._stamp = strftime(self._pattern, gmtime(second)).encode("ascii")
+        collected = self._collected
+        collected.append(self._format(exchange, seconds, now - second))
+        if len(collected) >= MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on what was collected."""
+        if self._collected:
+            lines = b"".join(self._collected)
+            self._collected.clear()
+            self._lines.write(lines)
+
+    def _json(self, exchange: Exchange, seconds: float, fraction: float) -> bytes:
+        route = exchange.route
+        body = exchange.body
+        return _JSON % (
+            self._stamp,
+            fraction * 1000,
+            exchange.id,
+            exchange.client.encode("ascii"),
+            route.label,
+            exchange.method,
+            route.path_label,
+            exchange.status,
+            0 if body is NO_BODY else body.received,
+            exchange.bytes_out,
+            seconds * 1000.0,
+            exchange.upstream_seconds * 1000.0,
+            exchange.instance,
+            exchange.tries,
+            exchange.reason.encode("ascii"),
+        )
+
+    def _combined(self, exchange: Exchange, seconds: float, fraction: float) -> bytes:  # noqa: ARG002 - as `_json`
+        return _COMBINED % (
+            exchange.client.encode("ascii"),
+            self._stamp,
+            exchange.method,
+            exchange.route.path_label,
+            exchange.version,
+            exchange.status,
+            exchange.bytes_out,
+        )

@@ -1,0 +1,225 @@
+"""The composition root: a configuration becomes a running gateway. The order of layers is one visible list here."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from random import random
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ttagw import __version__
+from ttagw.admin.site import Readiness, admin_site
+from ttagw.attempt import Service, forward_to, split
+from ttagw.config import Config
+from ttagw.config import Route as RouteConfig
+from ttagw.core.forwarded import Trust
+from ttagw.core.ids import UUID7
+from ttagw.core.rewrite import compile as compile_rewrite
+from ttagw.core.routing import Pattern, Table
+from ttagw.layers.bounds import Bounds
+from ttagw.layers.fields import ChangeFields, FieldChanges
+from ttagw.layers.observe import Observe
+from ttagw.listen import Listeners
+from ttagw.logs.access import AccessLog
+from ttagw.logs.file import LogFile
+from ttagw.metrics import Metrics
+from ttagw.model import Exchange, Reply
+from ttagw.pipeline import Layer, Pipeline, Route
+from ttagw.tree import SERVER_METHODS, Tree, refuse
+from ttagw.upstream.build import Surroundings, build_service, pool_metrics
+from ttagw.web.render import render
+from ttagw.web.site import GatewaySite
+from ttagw.wire.clock import use_monotonic
+from ttagw.wire.deadlines import Deadlines
+
+FLUSH = 0.2
+"""Seconds between two hand-overs of access-log lines."""
+
+
+def layers(config: Config, metrics: Metrics, access: AccessLog) -> list[Layer]:
+    """The layers of every route, outermost first. New ones go where architecture says: after observe, before bounds."""
+    changes = {
+        route.name: FieldChanges(route.set_request_headers, route.set_response_headers, route.remove_response_headers)
+        for route in config.routes
+    }
+    return [
+        Observe(metrics, access, time.monotonic),
+        Bounds(),
+        ChangeFields(changes),
+    ]
+
+
+class Gateway(MultiService):
+    """The whole gateway as one service. Nothing is opened before it starts; stopping it finishes what is under way."""
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, config: Config) -> None:
+        """Raises `TlsFileError` or `OSError` when a file that is named cannot be used."""
+        super().__init__()
+        self._reactor = reactor
+        self._config = config
+        self.draining = False
+        use_monotonic(reactor)
+        self.deadlines = Deadlines(reactor, time.monotonic)
+        self.access_file = LogFile(config.log.access, self._complain)
+        self.access = AccessLog(self.access_file, config.log.format, time.time)
+        self.metrics = Metrics()
+        self.upstreams = self._services()
+        self.pipeline = Pipeline(render)
+        self.site = self._site()
+        self.metrics.add(self._own_metrics)
+        self.metrics.add(lambda: pool_metrics(self.upstreams))
+        wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
+        if config.gateway.admin:
+            metrics = self.metrics if config.metrics.enabled else None
+            wanted.append((config.gateway.admin, admin_site(config.gateway.name, self.readiness, metrics)))
+        self.listeners = Listeners(reactor, wanted)
+        self.listeners.setServiceParent(self)
+        self._flushing = LoopingCall(self._flush)
+        self._flushing.clock = reactor
+        self._drained: Deferred[None] | None = None
+
+    def _services(self) -> dict[str, Service]:
+        around = Surroundings(self._reactor, time.monotonic, random, self.deadlines)
+        config = self._config
+        return {name: build_service(name, each, config.upstream, around) for name, each in config.services.items()}
+
+    def _site(self) -> GatewaySite:
+        config = self._config
+        stack = layers(config, self.metrics, self.access)
+        outermost = stack[:1]
+        most = config.http.max_body
+        routes = [(_pattern(each), self._route(each).bind(stack)) for each in config.routes]
+        nowhere = Route("-", "-", refuse, max_body=most).bind(outermost)
+        asterisk = Route("*", "*", _answer_options, max_body=0).bind(outermost)
+        tree = Tree(Table(routes), nowhere, asterisk, conditional=any(each.headers for each in config.routes))
+        ids = UUID7(lambda: time.time_ns() // 1_000_000, os.urandom)
+        trust = Trust(config.gateway.trusted_proxies)
+        return GatewaySite(tree, self.pipeline, nowhere, config.http, trust, ids, self.deadlines, time.monotonic)
+
+    def _route(self, config: RouteConfig) -> Route:
+        if config.split:
+            pick = split([(self.upstreams[name], weight) for name, weight in config.split.items()], config.name)
+        else:
+            service = self.upstreams[config.service]
+            pick = lambda exchange: service  # noqa: E731, ARG005
+        forward = forward_to(pick, compile_rewrite(config.path, config.rewrite))
+        most = self._config.http.max_body if config.max_body is None else config.max_body
+        return Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
+
+    # Life
+
+    def startService(self) -> None:
+        """Begin to serve; the sockets are open already."""
+        self.deadlines.start()
+        self.access_file.start()
+        self._flushing.start(FLUSH, now=False)
+        super().startService()
+        self.log.info(
+            "ttagw {version} serves {routes} routes of {services} services",
+            version=__version__,
+            routes=len(self._config.routes),
+            services=len(self.upstreams),
+        )
+
+    async def _stop(self) -> None:
+        await self.listeners.stopService()
+        self.draining = True
+        self.site.drain()
+        if self.site.channels:
+            self.log.info("finishing {count} connections", count=len(self.site.channels))
+            await self._until_drained()
+        for service in self.upstreams.values():
+            for instance in service.instances:
+                instance.pool.abort()
+        if self._flushing.running:
+            self._flushing.stop()
+        self.deadlines.stop()
+        self._flush()
+        self.access_file.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Accept no more, finish what runs, and after `drain` cut what is left."""
+        self.running = False
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _until_drained(self) -> None:
+        self._drained = done = Deferred()
+        watching = LoopingCall(self._look)
+        watching.clock = self._reactor
+        watching.start(0.05)
+        late = self._reactor.callLater(self._config.gateway.drain, self.cut)
+        try:
+            await done
+        finally:
+            watching.stop()
+            if late.active():
+                late.cancel()
+
+    def _look(self) -> None:
+        if not self.site.channels and self._drained is not None:
+            done, self._drained = self._drained, None
+            done.callback(None)
+
+    def cut(self) -> None:
+        """Finish at once: cut every connection that is still there."""
+        self.log.warn("cutting {count} connections", count=len(self.site.channels))
+        self.site.cut()
+
+    def reopen_logs(self) -> None:
+        """The log files may have been moved away."""
+        self._flush()
+        self.access_file.reopen()
+        self.log.info("log files opened again")
+
+    # What others ask
+
+    def readiness(self) -> Readiness:
+        """Whether traffic should come here."""
+        instances = {name: len(self.upstreams[name].instances) for name in sorted(self._wanted_services())}
+        listening = len(self.listeners.ports)
+        ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
+        return Readiness(ready and all(instances.values()) and not self.draining, listening, self.draining, instances)
+
+    def _wanted_services(self) -> set[str]:
+        return {name for route in self._config.routes for name in (route.split or (route.service,))}
+
+    def _own_metrics(self) -> Sequence[Any]:
+        connections = GaugeMetricFamily("ttagw_connections", "Client connections that are open.")
+        connections.add_metric([], len(self.site.channels))
+        accepted = CounterMetricFamily("ttagw_connections_accepted", "Client connections accepted.")
+        accepted.add_metric([], self.site.accepted)
+        away = CounterMetricFamily("ttagw_connections_turned_away", "Client connections over the limit.")
+        away.add_metric([], self.site.turned_away)
+        dropped = CounterMetricFamily("ttagw_access_log_dropped", "Access-log lines lost.")
+        dropped.add_metric([], self.access_file.dropped)
+        about = GaugeMetricFamily("ttagw_build_info", "Always 1.", labels=["version"])
+        about.add_metric([__version__], 1)
+        return (connections, accepted, away, dropped, about)
+
+    def _flush(self) -> None:
+        try:
+            self.access.flush()
+        except Exception:
+            self.log.failure("the access log could not be handed on")
+
+    def _complain(self, sentence: str) -> None:
+        self._reactor.callFromThread(self.log.warn, "{sentence}", sentence=sentence)
+
+
+def _pattern(config: RouteConfig) -> Pattern:
+    return Pattern(config.path, config.hosts, config.methods, config.headers)
+
+
+def _answer_options(pipeline: Pipeline, exchange: Exchange) -> None:
+    """`OPTIONS *`: what this server can do at all (RFC 9110 §9.3.7)."""
+    allow = ", ".join(SERVER_METHODS).encode("ascii")
+    pipeline.answer(exchange, Reply(204, [(b"allow", allow)], b""))

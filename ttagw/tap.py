@@ -1,0 +1,128 @@
+"""`twistd ttagw`: options, and the gateway as an application's service."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from twisted.application.service import IServiceCollection
+from twisted.logger import ILogObserver
+from twisted.python import usage
+
+from ttagw.config import Config, ConfigError, load
+from ttagw.listen import ListenError
+from ttagw.logs.application import JsonObserver
+from ttagw.logs.file import LogFile
+from ttagw.service import Gateway
+from ttagw.upstream.tls import TlsFileError
+
+PLACES = ("/etc/ttagw/ttagw.toml", "etc/ttagw.toml")
+"""Where a configuration is looked for when none is named."""
+
+
+def give_up(*lines: object) -> NoReturn:
+    """End with a line for each fault, and a non-zero exit status."""
+    raise SystemExit("\n".join([f"ttagw: {line}" for line in lines]))
+
+
+class Options(usage.Options):
+    """The command line after `twistd ttagw`."""
+
+    synopsis = "[options]"
+    longdesc = "The API gateway of TTA. Without --config it reads " + " or ".join(PLACES) + "."
+    optParameters = [["config", "c", None, "The configuration file."]]  # noqa: RUF012 - Twisted's own way
+    optFlags = [["check", None, "Check the configuration, say what is wrong with it, and exit."]]  # noqa: RUF012
+
+    config: Config
+
+    def postOptions(self) -> None:
+        """Read the configuration; a fault ends the program before anything is started."""
+        path = self["config"] or next((place for place in PLACES if Path(place).is_file()), None)
+        if path is None:
+            give_up("no configuration: name one with --config, or put one at " + " or ".join(PLACES))
+        from ttagw.checks import EXTRA
+
+        try:
+            self.config = load(path, extra_checks=EXTRA)
+        except ConfigError as error:
+            give_up(*error.faults)
+        if self["check"]:
+            config = self.config
+            print(f"{path}: {len(config.services)} services, {len(config.routes)} routes: good")  # noqa: T201
+            raise SystemExit(0)
+
+
+class Daemon(Gateway):
+    """The gateway as `twistd` runs it: logs and signals are the process's own."""
+
+    def __init__(self, reactor: Any, config: Config, application_log: LogFile | None) -> None:
+        super().__init__(reactor, config)
+        self._application_log = application_log
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become part of the application, and write its log."""
+        if self._application_log is not None and IServiceCollection.providedBy(parent):
+            parent.setComponent(ILogObserver, JsonObserver(self._application_log, self._config.log.level))
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """Listen, or end with one line for each endpoint that cannot be had."""
+        try:
+            super().privilegedStartService()
+        except ListenError as error:
+            give_up(*error.args)
+
+    def startService(self) -> None:
+        """Threads and signal handlers: only now has the daemon forked."""
+        if self._application_log is not None:
+            self._application_log.start()
+            self._reactor.addSystemEventTrigger("after", "shutdown", self._application_log.stop)
+        super().startService()
+        self._reactor.callWhenRunning(self._take_signals)
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a signal handler
+        self._reactor.callFromThread(self._act, number)
+
+    def _act(self, number: int) -> None:
+        if number in (signal.SIGHUP, signal.SIGUSR1):
+            self.reopen_logs()
+            if self._application_log is not None:
+                self._application_log.reopen()
+        elif self.running:
+            self._reactor.stop()
+        else:
+            self.cut()
+
+
+def makeService(options: Options) -> Daemon:
+    """What the plugin asks for. Ends the program with one line when a file cannot be used."""
+    from twisted.internet import reactor
+
+    parent = getattr(options, "parent", None) or {}
+    try:
+        return Daemon(reactor, options.config, _application_log(parent))
+    except (TlsFileError, ListenError) as error:
+        give_up(*error.args)
+    except OSError as error:
+        give_up(f"{error.filename}: {error.strerror}")
+
+
+def _application_log(parent: Any) -> LogFile | None:
+    """Where the daemon's own log goes; None when `twistd` was told to log in a way of its own."""
+    if parent.get("logger") or parent.get("syslog"):
+        return None
+    path = parent.get("logfile")
+    if path in (None, "-"):
+        path = "-" if parent.get("nodaemon", True) or path == "-" else "twistd.log"
+    return LogFile(path, _complain, descriptor=2 if path == "-" else None)
+
+
+def _complain(sentence: str) -> None:
+    sys.__stderr__.write(sentence + "\n") if sys.__stderr__ else None

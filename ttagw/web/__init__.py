@@ -1,0 +1,1 @@
+"""The public edge: HTTP/1.1 connections, requests and answers."""

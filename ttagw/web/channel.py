@@ -1,0 +1,255 @@
+"""One client connection: HTTP/1.1 as a server.
+
+The channel reads requests, hands them to the site one after the other, and closes when it must. Requests that come while one is
+under way wait their turn, so answers leave in the order of the requests; a request that cannot be read is answered in its turn too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ttagw.errors import RequestTimeoutError, UpstreamTimeoutError
+from ttagw.model import Exchange
+from ttagw.web.answer import Answer
+from ttagw.web.reader import RequestReader
+from ttagw.wire.deadlines import NEVER
+from ttagw.wire.writer import Writer, writer_for
+
+if TYPE_CHECKING:
+    from ttagw.web.site import GatewaySite
+
+STALLED = 30.0
+"""Seconds for which a client may take nothing of its answer."""
+LINGER = 2.0
+"""Seconds for which a connection that ends is still read from, so that the client gets its last answer (RFC 9112 §9.6)."""
+MOST_REQUESTS = 1000
+MOST_SECONDS = 3600.0
+"""After so many requests, or so long, a connection ends with its next answer."""
+
+_LOOK = 5.0
+"""Seconds between two looks at an answer under way."""
+
+
+@implementer(IProtocol)
+class Channel:
+    """The server side of one connection."""
+
+    __slots__ = (
+        "__weakref__",
+        "_answer",
+        "_began",
+        "_closing",
+        "_current",
+        "_monotonic",
+        "_paused",
+        "_paused_at",
+        "_reader",
+        "_requests",
+        "_running",
+        "_site",
+        "_writer",
+        "deadline",
+        "transport",
+    )
+
+    transport: Any
+    _writer: Writer
+    _answer: Answer
+    _reader: RequestReader
+
+    def __init__(self, site: GatewaySite) -> None:
+        self._site = site
+        self._monotonic = site.monotonic
+        self._current: Exchange | None = None
+        self._running = self._closing = self._paused = False
+        self._requests = 0
+        self._began = self._paused_at = 0.0
+        self.deadline = NEVER
+
+    # As a protocol
+
+    def makeConnection(self, transport: Any) -> None:
+        """Twisted hands over the connection."""
+        site = self._site
+        self.transport = transport
+        transport.setTcpNoDelay(True)
+        self._writer = writer_for(transport, self._drained, site.monotonic)
+        self._answer = Answer(self, self._writer)
+        self._reader = RequestReader(site.http, site.trust, site.peer_of(transport), self._answer, self)
+        self._began = now = site.monotonic()
+        self.deadline = now + site.http.keepalive_timeout
+        site.opened(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """The client sends."""
+        reader = self._reader
+        if reader.deaf:
+            return
+        now = self._monotonic()
+        spoilt = reader.feed(data, now)
+        if spoilt is not None:
+            self._spoilt(spoilt)
+        if reader.queue and not self._running:
+            self._next()
+        if reader.fed and not reader.deaf:
+            limit = reader.limit(now, paused=self._paused, answering=True)
+            if self._current is None or limit < self.deadline:
+                self.deadline = limit
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002 - Twisted's signature
+        """The connection is gone."""
+        self._closing = True
+        self._reader.close()
+        self._writer.lost()
+        self.deadline = NEVER
+        self._site.closed(self)
+        exchange, self._current = self._current, None
+        if exchange is not None:
+            self._site.pipeline.left(exchange)
+
+    # One after the other
+
+    def _next(self) -> None:
+        """Start what waits, as long as nothing is under way."""
+        self._running = True
+        site = self._site
+        queue = self._reader.queue
+        while queue and self._current is None and not self._closing:
+            self._current = exchange = queue.pop(0)
+            self._requests += 1
+            self._answer.begin(exchange)
+            self.deadline = self._reader.seen + _LOOK
+            site.dispatch(exchange)
+            if exchange.deadline and exchange.deadline < self.deadline and not exchange.over:
+                self.deadline = exchange.deadline
+        self._running = False
+        if self._paused and not queue and self._reader.reading is None:
+            self.resume()
+
+    def _spoilt(self, exchange: Exchange) -> None:
+        """What is being read is refused, and may be under way already."""
+        if exchange is self._current and exchange.refusal is not None:
+            exchange.body.detach()
+            self._site.pipeline.fail(exchange, exchange.refusal)
+
+    def closes_after(self) -> bool:
+        """Whether the connection ends after the answer that begins now."""
+        exchange = self._current
+        if exchange is None or not exchange.keep_alive or exchange is self._reader.reading:
+            return True
+        site = self._site
+        return self._requests >= MOST_REQUESTS or site.draining or self._monotonic() - self._began >= MOST_SECONDS
+
+    def answered(self, *, close: bool) -> None:
+        """The answer is complete."""
+        exchange, self._current = self._current, None
+        if exchange is not None:
+            self._site.pipeline.end(exchange)
+        if close:
+            self._close()
+            return
+        now = self._monotonic()
+        self.deadline = now + self._site.http.keepalive_timeout
+        if self._writer.queued or self._reader.fed:
+            # Something else than the next request is waited for: `expire` sees what.
+            self.deadline = now
+        if not self._running and (self._reader.queue or self._paused):
+            self._next()
+
+    # Ends
+
+    def _close(self) -> None:
+        """End the connection so that the client still gets what was sent; whatever it sends is not looked at."""
+        reader = self._reader
+        clean = not reader.fed and reader.reading is None and not reader.queue
+        reader.deaf = self._closing = True
+        reader.queue.clear()
+        self.deadline = self._monotonic() + LINGER
+        if self._paused:
+            self.resume()
+        if clean:
+            self._writer.close()
+        else:
+            self._writer.half_close()
+
+    def cut(self) -> None:
+        """End the connection now."""
+        self._reader.deaf = self._closing = True
+        exchange, self._current = self._current, None
+        self._writer.abort()
+        if exchange is not None:
+            self._site.pipeline.end(exchange)
+
+    def close_if_idle(self) -> None:
+        """The gateway stops: end a connection on which nothing is under way."""
+        reader = self._reader
+        if self._current is None and not reader.fed and not reader.queue and not self._closing:
+            self._close()
+
+    # Backpressure
+
+    def pause(self) -> None:
+        """Read nothing for now."""
+        if not self._paused:
+            self._paused = True
+            self._paused_at = self._monotonic()
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Go on reading. The time that passed is not held against the client."""
+        if self._paused:
+            self._paused = False
+            now = self._monotonic()
+            self._reader.paused_for(now - self._paused_at, now)
+            self.transport.resumeProducing()
+
+    def _drained(self) -> None:
+        self._answer.drained()
+
+    # Time
+
+    def expire(self, now: float) -> None:
+        """Some deadline may have passed: see which, and set the next."""
+        writer = self._writer
+        if writer.queued and now - writer.progress >= STALLED:
+            self._stalled()
+        elif self._closing:
+            if writer.queued:
+                self.deadline = now + _LOOK
+            else:
+                writer.abort()
+        elif self._current is not None and self._current.deadline and now >= self._current.deadline:
+            self._site.pipeline.fail(self._current, UpstreamTimeoutError("route_timeout"))
+        else:
+            self._expire_reading(now)
+
+    def _expire_reading(self, now: float) -> None:
+        reader = self._reader
+        self.deadline = now + _LOOK
+        if reader.fed and not reader.deaf:
+            answering = self._current is reader.reading
+            limit = reader.limit(now, paused=self._paused, answering=answering)
+            if now >= limit:
+                slow = RequestTimeoutError("headers_slow" if reader.reading is None else "body_slow")
+                self._spoilt(reader.refuse(slow))
+                if not self._running:
+                    self._next()
+                return
+            self.deadline = min(limit, self.deadline)
+        elif self._current is None and not self._writer.queued:
+            self._close()
+        if self._current is not None and self._current.deadline:
+            self.deadline = min(self.deadline, self._current.deadline)
+
+    def _stalled(self) -> None:
+        """The client takes nothing of its answer."""
+        exchange, self._current = self._current, None
+        self._reader.deaf = self._closing = True
+        self._writer.abort()
+        if exchange is not None:
+            exchange.reason = "client_stalled"
+            self._site.pipeline.left(exchange)

@@ -1,0 +1,84 @@
+"""Errors as people and programs want to read them: RFC 9457 problem documents, a small page, or a line of text.
+
+The one place that renders errors. What the client sent is never repeated; the wording comes from `ttagw.errors`.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import msgspec
+
+from ttagw.core.negotiation import preferred
+from ttagw.errors import GatewayError
+from ttagw.model import Exchange, Fields, Reply
+
+TYPE_BASE = "https://ttagw.readthedocs.io/errors#"
+"""Problem types are this and the code; docs/errors.rst has an anchor for each."""
+
+_OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
+_encode = msgspec.json.Encoder().encode
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>body{{font:18px/1.6 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1.5em;color:#233;background:#f7f8f6}}
+h1{{font-size:1.4em;font-weight:600}}small{{color:#677}}</style></head>
+<body><h1>{title}</h1><p>{detail}</p>{again}<p><small>{status} · {code} · {request_id}</small></p></body></html>
+"""
+
+
+def render(exchange: Exchange, error: GatewayError) -> Reply:
+    """The answer that says `error`, in the form that the request's `Accept` prefers."""
+    fields: Fields = list(error.fields)
+    if error.retry_after is not None:
+        fields.append((b"retry-after", b"%d" % error.retry_after))
+    request_id = exchange.id.decode("ascii")
+    accept = exchange.value(b"accept")
+    offer = _OFFERS[0] if accept is None else preferred(accept, _OFFERS) or _OFFERS[0]
+    if offer == "text/html":
+        body = _page(error, request_id)
+        kind = b"text/html; charset=utf-8"
+    elif offer == "text/plain":
+        body = f"{error.title}\n{error.text}\n{error.status} {error.code} {request_id}\n".encode()
+        kind = b"text/plain; charset=utf-8"
+    else:
+        body = _problem(error, request_id)
+        kind = offer.encode("ascii")
+    fields += [
+        (b"content-type", kind),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"accept"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"ttagw-reason", error.code.encode("ascii")),
+    ]
+    if kind.startswith(b"text/html"):
+        fields.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
+    return Reply(error.status, fields, body, reason=error.reason)
+
+
+def _problem(error: GatewayError, request_id: str) -> bytes:
+    problem: dict[str, str | int] = {
+        "type": TYPE_BASE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.text,
+        "instance": "urn:uuid:" + request_id,
+        "request_id": request_id,
+        "code": error.code,
+    }
+    if error.retry_after is not None:
+        problem["retry_after"] = error.retry_after
+    return _encode(problem) + b"\n"
+
+
+def _page(error: GatewayError, request_id: str) -> bytes:
+    again = "" if error.retry_after is None else f"<p>Trying again in {error.retry_after} seconds is a good idea.</p>"
+    return _PAGE.format(
+        title=escape(error.title),
+        detail=escape(error.text),
+        again=again,
+        status=error.status,
+        code=escape(error.code),
+        request_id=escape(request_id),
+    ).encode()

@@ -1,0 +1,132 @@
+"""The public site: makes a channel for each connection and hands each request to the Resource tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IProtocol, ISSLTransport
+from twisted.web.server import Site
+
+from ttagw.core.forwarded import Peer, Trust
+from ttagw.core.ids import UUID7
+from ttagw.model import Exchange
+from ttagw.pipeline import Pipeline, Route
+from ttagw.tree import Tree
+from ttagw.web.channel import Channel
+from ttagw.web.turned_away import TurnedAway
+from ttagw.wire.deadlines import Deadlines
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What `[http]` says, in bytes and seconds."""
+
+    max_connections: int
+    max_uri: int
+    max_headers: int
+    max_header_bytes: int
+    max_body: int
+    header_timeout: float
+    body_timeout: float
+    keepalive_timeout: float
+
+
+class GatewaySite(Site):
+    """A `Site` whose connections are ours: parsed by llhttp, streamed, bounded. The root resource is the route tree."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        tree: Tree,
+        pipeline: Pipeline,
+        unread: Route,
+        http: HttpLimits,
+        trust: Trust,
+        ids: UUID7,
+        deadlines: Deadlines,
+        monotonic: Callable[[], float],
+    ) -> None:
+        super().__init__(tree)
+        self.tree = tree
+        self.pipeline = pipeline
+        self.http = http
+        self.trust = trust
+        self.monotonic = monotonic
+        self.draining = False
+        self.channels: set[Channel] = set()
+        self.accepted = 0
+        self.turned_away = 0
+        self._away: set[TurnedAway] = set()
+        self._unread = unread
+        self._ids = ids
+        self._deadlines = deadlines
+
+    def startFactory(self) -> None:
+        """Nothing of `HTTPFactory`'s own: no log file, no clock that ticks each second."""
+
+    def stopFactory(self) -> None:
+        """See `startFactory`."""
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is offered in the TLS handshake (ALPN)."""
+        return [b"http/1.1"]
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol:  # noqa: ARG002 - Twisted's signature
+        """A channel, or while there are too many, somebody who says so and closes."""
+        if len(self.channels) >= self.http.max_connections:
+            return TurnedAway(self, next_id=self._ids.next)  # type: ignore[return-value]
+        return Channel(self)  # type: ignore[return-value]
+
+    def peer_of(self, transport: Any) -> Peer:
+        """Who is at the other end, and over what."""
+        scheme = b"https" if ISSLTransport.providedBy(transport) else b"http"
+        host = transport.getHost()
+        return Peer(getattr(transport.getPeer(), "host", ""), self.trust, scheme, getattr(host, "port", 0))
+
+    def opened(self, channel: Channel) -> None:
+        """A connection has begun."""
+        self.accepted += 1
+        self.channels.add(channel)
+        self._deadlines.watch(channel)
+
+    def closed(self, channel: Channel) -> None:
+        """A connection is gone."""
+        self.channels.discard(channel)
+        self._deadlines.forget(channel)
+
+    def away(self, rejected: TurnedAway, *, gone: bool) -> bool:
+        """A connection over the limit comes or goes. False: there are too many even of those."""
+        if gone:
+            self._away.discard(rejected)
+            self._deadlines.forget(rejected)
+            return True
+        self.turned_away += 1
+        if len(self._away) >= self.http.max_connections:
+            return False
+        self._away.add(rejected)
+        self._deadlines.watch(rejected)
+        return True
+
+    def dispatch(self, exchange: Exchange) -> None:
+        """Find who answers, and start."""
+        if not exchange.id:
+            exchange.id = self._ids.next()
+        if exchange.refusal is not None:
+            exchange.route = self._unread
+        else:
+            self.tree.locate(exchange)
+        self.pipeline.run(exchange)
+
+    def drain(self) -> None:
+        """Every answer from now on is the last of its connection; connections without work end now."""
+        self.draining = True
+        for channel in list(self.channels):
+            channel.close_if_idle()
+
+    def cut(self) -> None:
+        """End every connection now."""
+        for channel in list(self.channels):
+            channel.cut()

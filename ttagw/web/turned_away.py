@@ -1,0 +1,68 @@
+"""What a client meets when there are too many connections: a calm 503, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ttagw.errors import TooManyConnectionsError
+from ttagw.wire.deadlines import NEVER
+
+LINGER = 1.0
+"""Seconds for which the client may still be sending its request."""
+
+
+class Rejecting(Protocol):
+    """Who counts the connections that are turned away."""
+
+    monotonic: Callable[[], float]
+
+    def away(self, rejected: TurnedAway, *, gone: bool) -> bool:
+        """A rejected connection comes or goes. False: there are too many even of those."""
+
+
+@implementer(IProtocol)
+class TurnedAway:
+    """Answers 503 before anything was asked, and closes."""
+
+    __slots__ = ("_next_id", "_site", "deadline", "transport")
+
+    transport: Any
+
+    def __init__(self, site: Rejecting, next_id: Callable[[], bytes]) -> None:
+        self._site = site
+        self._next_id = next_id
+        self.deadline = NEVER
+
+    def makeConnection(self, transport: Any) -> None:
+        """Say it and close; what the client sends meanwhile is not looked at."""
+        self.transport = transport
+        if not self._site.away(self, gone=False):
+            transport.abortConnection()
+            return
+        error = TooManyConnectionsError
+        text = f"{error.title}\n{error.detail}\n".encode()
+        transport.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nx-request-id: %b\r\nconnection: close\r\nretry-after: 5\r\n"
+            b"cache-control: no-store\r\nttagw-reason: %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: %d\r\n\r\n%b" % (self._next_id(), error.code.encode("ascii"), len(text), text)
+        )
+        self.deadline = self._site.monotonic() + LINGER
+        half_close = getattr(transport, "loseWriteConnection", transport.loseConnection)
+        half_close()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Not looked at."""
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - the deadline is the only one
+        """The client had its time."""
+        self.deadline = NEVER
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002 - Twisted's signature
+        """The connection is gone."""
+        self._site.away(self, gone=True)

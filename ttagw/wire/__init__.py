@@ -1,0 +1,1 @@
+"""What both edges send and wait with: writers and deadlines."""

@@ -1,0 +1,206 @@
+"""Writing to a connection without a turn of the reactor.
+
+`ITransport.write` queues and arms the reactor: two `epoll_ctl` calls and a turn for an answer that the kernel would have
+taken at once. A writer tries the socket first, through the public `FileDescriptor.writeSomeData`, and keeps what is left
+itself, so that it always knows how much is queued and when the other side last took anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Protocol
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IPullProducer, IPushProducer, ISSLTransport
+from zope.interface import implementer
+
+HIGH_WATER = 64 * 1024
+"""Queued bytes from which on a writer asks its source to pause."""
+
+
+class Writer(Protocol):
+    """What a connection writes with."""
+
+    queued: int
+    """Bytes that the other side has not taken yet. Over TLS an estimate: `HIGH_WATER` while the transport says stop."""
+    progress: float
+    """When (monotonic seconds) the other side last took something, while anything is queued."""
+
+    def write(self, data: bytes) -> None:
+        """Send `data` now or as soon as possible, in order."""
+
+    def close(self) -> None:
+        """End the connection once everything has been sent."""
+
+    def half_close(self) -> None:
+        """Once everything has been sent, tell the other side that nothing more will come, and go on reading."""
+
+    def lost(self) -> None:
+        """The connection is gone: what is written from now on vanishes."""
+
+    def abort(self) -> None:
+        """End the connection now, so that the other side sees that it was cut."""
+
+
+class _After(Enum):
+    """What happens once the queue is empty."""
+
+    NOTHING = 0
+    CLOSE = 1
+    HALF_CLOSE = 2
+
+
+@implementer(IPullProducer)
+class SocketWriter:
+    """Writes straight to a plain TCP or UNIX socket; `drained` is called when the queue has emptied."""
+
+    __slots__ = ("_after", "_drained", "_monotonic", "_queue", "_send", "_transport", "progress", "queued")
+
+    def __init__(self, transport: FileDescriptor, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
+        self._transport = transport
+        self._send: Callable[[Any], Any] = transport.writeSomeData
+        self._drained = drained
+        self._monotonic = monotonic
+        self._queue: deque[bytes | memoryview] | None = None
+        self._after = _After.NOTHING
+        self.queued = 0
+        self.progress = 0.0
+
+    def write(self, data: bytes) -> None:
+        if self._queue is None:
+            sent = self._send(data)
+            if sent == len(data):
+                return
+            if sent.__class__ is not int or sent < 0:
+                self.abort()
+                return
+            self._queue = deque((memoryview(data)[sent:],))
+            self.queued = len(data) - sent
+            self.progress = self._monotonic()
+            # As a pull producer we are called whenever the socket can take more, and may look at what it took.
+            self._transport.registerProducer(self, False)
+        else:
+            self._queue.append(data)
+            self.queued += len(data)
+
+    def resumeProducing(self) -> None:
+        """The socket can take more."""
+        queue = self._queue
+        while queue:
+            data = queue[0]
+            sent = self._send(data)
+            if sent.__class__ is not int or sent < 0:
+                self.abort()
+                return
+            if not sent:
+                self._transport.startWriting()
+                return
+            self.queued -= sent
+            self.progress = self._monotonic()
+            if sent < len(data):
+                queue[0] = memoryview(data)[sent:]
+            else:
+                queue.popleft()
+        self._emptied()
+
+    def _emptied(self) -> None:
+        if self._queue is None:
+            return
+        self._queue = None
+        self._transport.unregisterProducer()
+        if self._after is _After.CLOSE:
+            self._transport.loseConnection()
+        elif self._after is _After.HALF_CLOSE:
+            self._transport.loseWriteConnection()
+        else:
+            self._drained()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.lost()
+
+    def lost(self) -> None:
+        self._queue = None
+        self._send = len
+        self.queued = 0
+
+    def close(self) -> None:
+        if self._queue is None:
+            self._transport.loseConnection()
+        else:
+            self._after = _After.CLOSE
+
+    def half_close(self) -> None:
+        if self._queue is None:
+            self._transport.loseWriteConnection()
+        else:
+            self._after = _After.HALF_CLOSE
+
+    def abort(self) -> None:
+        if self._queue is not None:
+            self._transport.unregisterProducer()
+        self.lost()
+        self._transport.abortConnection()
+
+
+@implementer(IPushProducer)
+class TransportWriter:
+    """Writes through any transport (TLS, or one that offers nothing but `write`)."""
+
+    __slots__ = ("_drained", "_monotonic", "_paused", "_transport", "progress", "queued")
+
+    def __init__(self, transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
+        self._transport = transport
+        self._drained = drained
+        self._monotonic = monotonic
+        self._paused = False
+        self.queued = 0
+        self.progress = 0.0
+        transport.registerProducer(self, True)
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def pauseProducing(self) -> None:
+        """The transport holds more than it wants to."""
+        if not self._paused:
+            self._paused = True
+            self.queued = HIGH_WATER
+            self.progress = self._monotonic()
+
+    def resumeProducing(self) -> None:
+        """The transport has sent what it held."""
+        if self._paused:
+            self._paused = False
+            self.queued = 0
+            self._drained()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.lost()
+
+    def lost(self) -> None:
+        self.queued = 0
+
+    def close(self) -> None:
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
+
+    half_close = close
+
+    def abort(self) -> None:
+        self._transport.unregisterProducer()
+        self._transport.abortConnection()
+
+
+def writer_for(transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> Writer:
+    """The fastest writer that is right for this transport.
+
+    A TLS transport passes unknown attributes on to the socket below it, so asking it for `writeSomeData` would find one, and send
+    plain text: the type decides.
+    """
+    if isinstance(transport, FileDescriptor) and not ISSLTransport.providedBy(transport):
+        return SocketWriter(transport, drained, monotonic)
+    return TransportWriter(transport, drained, monotonic)
