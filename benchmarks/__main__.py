@@ -126,7 +126,7 @@ def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
         run.rates([base, *these], [MAIN_ROW] if chosen.quick else ROWS)
         run.latency([base, *these])
         if not chosen.quick:
-            run.idle(these)
+            run.idle(these, folder, origin)
         if GATEWAY in chosen.peers:
             run.starts(folder, origin)
             if not chosen.quick:

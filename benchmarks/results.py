@@ -26,25 +26,29 @@ class Results:
     streams_mib: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
+    def of(self, row: str, peer: str) -> list[Sample]:
+        """The samples of a proxy in a row, none when not measured."""
+        return self.samples.get(row, {}).get(peer, [])
+
     def rate(self, row: str, peer: str) -> float | None:
         """Median requests/s, None when not measured."""
-        samples = self.samples[row][peer]
+        samples = self.of(row, peer)
         return median(sample.rate for sample in samples) if samples else None
 
     def ratio(self, row: str, peer: str, other: str) -> float | None:
         """How many times `other`'s rate `peer` has: median over the rounds, each round compared with itself."""
-        pairs = zip(self.samples[row][peer], self.samples[row][other], strict=False)
+        pairs = zip(self.of(row, peer), self.of(row, other), strict=False)
         ratios = [mine.rate / theirs.rate for mine, theirs in pairs if theirs.rate]
         return median(ratios) if ratios else None
 
     def percentile(self, peer: str, name: str) -> float | None:
         """Median over the rounds of a latency percentile, in ms."""
-        values = [each[name] for each in self.latency[peer]]
+        values = [each[name] for each in self.latency.get(peer, [])]
         return median(values) if values else None
 
     def added(self, peer: str, name: str) -> float | None:
         """Median over the rounds of what `peer` adds to a percentile of going directly, in ms."""
-        pairs = zip(self.latency[peer], self.latency[DIRECT], strict=False)
+        pairs = zip(self.latency.get(peer, []), self.latency.get(DIRECT, []), strict=False)
         values = [mine[name] - theirs[name] for mine, theirs in pairs]
         return median(values) if values else None
 

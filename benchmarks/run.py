@@ -129,17 +129,16 @@ class Run:
     def _latency(self, it: Standing, rate: float) -> None:
         self._results.latency[it.peer.name].append(run_fixed_rate(it.port, it.peer.headers, rate, self._seconds))
 
-    def idle(self, these: Sequence[Standing]) -> None:
-        """Memory of an idle connection at each."""
-        for it in these:
-            if it.peer.small_only or it.peer.name == DIRECT:
-                continue
-            self._say(f"{IDLE_CONNECTIONS:,} idle connections at {it.peer.name}")
-            self._guarded(it, partial(self._idle, it))
-
-    def _idle(self, it: Standing) -> None:
-        pid = it.running.process.pid
-        self._results.idle_kib[it.peer.name] = idle_cost(it.port, pid, dict(it.peer.headers), IDLE_CONNECTIONS)
+    def idle(self, these: Sequence[Standing], folder: Path, origin: Origin) -> None:
+        """Memory of an idle connection at each, started anew: what earlier load has left free would hide the cost."""
+        for peer in [it.peer for it in these if not it.peer.small_only]:
+            self._say(f"{IDLE_CONNECTIONS:,} idle connections at {peer.name}")
+            try:
+                with standing(peer, folder / f"{peer.name}-idle", origin.port) as it:
+                    pid = it.running.process.pid
+                    self._results.idle_kib[peer.name] = idle_cost(it.port, pid, dict(peer.headers), IDLE_CONNECTIONS)
+            except (NotReadyError, MeasureError) as fault:
+                self._results.faults.append(f"{peer.name}, idle connections: {fault}")
 
     def starts(self, folder: Path, origin: Origin) -> None:
         """Seconds from the start of the gateway to the first 200 of its readiness."""
@@ -179,5 +178,5 @@ class Run:
         """One proxy's failure is a note, the others go on."""
         try:
             measure()
-        except (LoadError, MeasureError, OSError) as fault:
+        except (LoadError, OSError) as fault:
             self._results.faults.append(f"{it.peer.name}: {fault}")

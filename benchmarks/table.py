@@ -28,9 +28,9 @@ def render(results: Results) -> str:
     """The whole report."""
     parts = [_title("Benchmark"), _environment(results)]
     for row in ROWS:
-        if any(results.samples.get(row.name, {}).values()):
+        if row.name in results.samples:
             parts += [_section(row.name), _rates(results, row)]
-    if any(results.latency.values()):
+    if results.latency:
         parts += [
             _section(f"Latency at {_fixed_rate(results):,.0f} requests/s, 300 B (open loop, ms)"),
             _latency(results),
@@ -52,8 +52,6 @@ def render(results: Results) -> str:
 def _rates(results: Results, row: Row) -> str:
     rows = []
     for peer, samples in results.samples[row.name].items():
-        if not samples:
-            continue
         rates = [sample.rate for sample in samples]
         errors = {kind for sample in samples for kind in sample.errors}
         ratio = None if peer == US else results.ratio(row.name, US, peer)
@@ -77,7 +75,7 @@ def _rates(results: Results, row: Row) -> str:
 def _latency(results: Results) -> str:
     names = ("p50", "p99", "p99.9")
     rows = []
-    for peer in [name for name, runs in results.latency.items() if runs]:
+    for peer in results.latency:
         values = [f"{results.percentile(peer, name):.3f}" for name in names]
         added = ["" if peer == DIRECT else f"{results.added(peer, name):+.3f}" for name in names]
         unanswered = sum(int(each["unanswered"]) for each in results.latency[peer])

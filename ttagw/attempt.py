@@ -1,7 +1,7 @@
 """The innermost step: choose an instance, get a connection, send, and pass the answer on.
 
-An attempt that fails before anything can have reached a service goes on to the next instance; one that fails later is the
-exchange's failure. Every attempt shares the exchange's deadline.
+An attempt that fails before anything can have reached a service goes on to the next instance; one that fails later is
+the exchange's failure. Every attempt shares the exchange's deadline.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Pool(Protocol):
     def acquire(self, waiter: Waiter, *, fresh: bool, careful: bool) -> Connection | None:
         """A connection now, or None and the waiter is told later.
 
-        `fresh`: not one that was idle. `careful`: make sure that an idle one is still open, since nothing may be sent twice.
+        `fresh`: not one that was idle. `careful`: make sure that an idle one is still open, since nothing may be sent
+        twice.
         """
 
     def give_up(self, waiter: Waiter) -> None:
@@ -111,7 +112,17 @@ class Service:
 class Attempt:
     """One exchange's way to a service: one try after the other, until an answer has begun or nothing is left to try."""
 
-    __slots__ = ("_again", "_connection", "_exchange", "_instance", "_pipeline", "_sent", "_service", "_target", "_tried")
+    __slots__ = (
+        "_again",
+        "_connection",
+        "_exchange",
+        "_instance",
+        "_pipeline",
+        "_sent",
+        "_service",
+        "_target",
+        "_tried",
+    )
 
     _instance: Instance
 
@@ -221,9 +232,9 @@ def split(shares: Sequence[tuple[Service, int]], salt: str) -> Pick:
         digest = blake2b(exchange.client.encode(), key=key[:64], digest_size=8).digest()
         place = int.from_bytes(digest, "big") % total
         for service, weight in shares:
+            if place < weight:
+                return service
             place -= weight
-            if place < 0:
-                break
-        return service
+        raise AssertionError("weights do not add up")
 
     return pick

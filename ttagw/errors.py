@@ -1,8 +1,8 @@
 """What the gateway itself can answer instead of a service's answer: one type per fact.
 
-Each error carries the HTTP status, a stable `code` (documented in docs/errors.rst, never changed once published), who is to
-blame, and whether nothing of the request can have reached a service (`retryable`). The wording is for the person who reads
-it: calm, and free of blame. `reason` is for the log: a short fixed token, never anything the client sent.
+Each error carries the HTTP status, a stable `code` (documented in docs/errors.rst, never changed once published), who
+is to blame, and whether nothing of the request can have reached a service (`retryable`). The wording is for the person
+who reads it: calm, and free of blame. `reason` is for the log: a short fixed token, never anything the client sent.
 """
 
 from __future__ import annotations

@@ -25,11 +25,12 @@ def endpoint_from(reactor: Any, text: str) -> IStreamServerEndpoint:
     if text.startswith(("tcp:", "ssl:", "tcp6:", "unix:")) and "backlog=" not in text:
         text += f":backlog={BACKLOG}"
     try:
-        return serverFromString(reactor, text)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
     except OSError as error:
         raise ListenError(f"{text}: {error.filename or ''}: {error.strerror or error}") from None
     except Exception as error:
         raise ListenError(f"{text}: not an endpoint that can be used: {error or type(error).__name__}") from None
+    return endpoint
 
 
 class Listeners(Service):

@@ -1,8 +1,8 @@
 """What is counted, and how Prometheus reads it.
 
 On the request path a metric is an integer in a cell that the route keeps; nothing is looked up by label. The text for
-Prometheus is made from the cells when it is asked for. All labels come from the configuration or from short fixed lists, so their
-number is bounded and no label can hold anything about a person.
+Prometheus is made from the cells when it is asked for. All labels come from the configuration or from short fixed
+lists, so their number is bounded and no label can hold anything about a person.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Metrics:
         self.routes: dict[str, RouteCells] = {}
         self._sources: list[Source] = []
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)  # type: ignore[arg-type]
+        self._registry.register(self)
 
     def route(self, name: str) -> RouteCells:
         """The cells of a route, made when they are first asked for."""
@@ -95,13 +95,19 @@ class Metrics:
 
     def _of_routes(self) -> Iterator[Metric]:
         requests = CounterMetricFamily("ttagw_requests", "Finished requests.", labels=["route", "method", "status"])
-        refusals = CounterMetricFamily("ttagw_refusals", "Requests not answered by a service.", labels=["route", "reason"])
-        tries = CounterMetricFamily("ttagw_upstream_tries", "Requests sent, or meant to be, to an instance.", labels=["route"])
+        refusals = CounterMetricFamily(
+            "ttagw_refusals", "Requests not answered by a service.", labels=["route", "reason"]
+        )
+        tries = CounterMetricFamily(
+            "ttagw_upstream_tries", "Requests sent, or meant to be, to an instance.", labels=["route"]
+        )
         taken = CounterMetricFamily("ttagw_request_bytes", "Request body bytes taken.", labels=["route"])
         given = CounterMetricFamily("ttagw_response_bytes", "Answer body bytes given.", labels=["route"])
         flying = GaugeMetricFamily("ttagw_requests_in_flight", "Requests under way.", labels=["route"])
         whole = HistogramMetricFamily("ttagw_request_seconds", "First byte to last byte.", labels=["route"])
-        upstream = HistogramMetricFamily("ttagw_upstream_seconds", "Request sent to head of the answer.", labels=["route"])
+        upstream = HistogramMetricFamily(
+            "ttagw_upstream_seconds", "Request sent to head of the answer.", labels=["route"]
+        )
         for name, cells in self.routes.items():
             for (method, status), count in list(cells.requests.items()):
                 requests.add_metric([name, method.decode("ascii"), str(status)], count)

@@ -101,7 +101,9 @@ class Reply:
 
     __slots__ = ("body", "fields", "length", "reason", "status")
 
-    def __init__(self, status: int, fields: Fields, body: bytes | None = None, length: int = UNKNOWN, reason: str = "") -> None:
+    def __init__(
+        self, status: int, fields: Fields, body: bytes | None = None, length: int = UNKNOWN, reason: str = ""
+    ) -> None:
         self.status = status
         self.fields = fields
         self.body = body

@@ -1,9 +1,9 @@
 """How an exchange goes through its layers.
 
-A layer is at most two plain functions a route: `enter(exchange)` on the way in and `leave(exchange, reply)` on the way out, in
-reverse order, for those that were entered, whatever happened; so what `enter` took, `leave` gives back. `enter` returns nothing
-(go on), a Reply (answer now) or, when it has to wait, a Deferred of either. `leave` sees the head of the answer before
-its first byte goes out; what has to be done after the last byte is appended to `exchange.on_end`.
+A layer is at most two plain functions a route: `enter(exchange)` on the way in and `leave(exchange, reply)` on the way
+out, in reverse order, for those that were entered, whatever happened; so what `enter` took, `leave` gives back. `enter`
+returns nothing (go on), a Reply (answer now) or, when it has to wait, a Deferred of either. `leave` sees the head of
+the answer before its first byte goes out; what has to be done after the last byte is appended to `exchange.on_end`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Layer(Protocol):
 class Route:
     """One route with everything about it prepared: its layers and what its innermost step is.
 
-    Live state that a layer keeps for a route (metric cells, prepared labels) belongs to what the layer's `bind` returns.
+    Live state that a layer keeps for a route (metric cells, prepared labels) belongs to what the layer's `bind`
+    returns.
     """
 
     __slots__ = ("enters", "forward", "label", "leaves", "max_body", "name", "path_label", "timeout")
@@ -84,18 +85,18 @@ class Pipeline:
         """Start an exchange whose route is known."""
         self._enter(exchange, 0)
 
-    def _enter(self, exchange: Exchange, index: int) -> None:
+    def _enter(self, exchange: Exchange, first: int) -> None:
         route = exchange.route
         enters = route.enters
         try:
-            for index in range(index, len(enters)):
-                enter = enters[index]
-                exchange.entered = index + 1
+            for place in range(first, len(enters)):
+                enter = enters[place]
+                exchange.entered = place + 1
                 if enter is None:
                     continue
                 result = enter(exchange)
                 if result is not None:
-                    self._interrupted(exchange, result, index + 1)
+                    self._interrupted(exchange, result, place + 1)
                     return
             route.forward(self, exchange)
         except GatewayError as error:
@@ -190,5 +191,3 @@ class Pipeline:
                 done(exchange)
             except Exception:
                 self.log.failure("{route}: a layer failed at the end", route=exchange.route.name)
-
-

@@ -152,7 +152,8 @@ class Gateway(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _until_drained(self) -> None:
-        self._drained = done = Deferred()
+        done: Deferred[None] = Deferred()
+        self._drained = done
         watching = LoopingCall(self._look)
         watching.clock = self._reactor
         watching.start(0.05)

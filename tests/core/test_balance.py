@@ -209,6 +209,7 @@ def test_hash_gives_the_present_object_of_a_name() -> None:
 def test_load_can_be_subclassed_with_slots() -> None:
     class Instance(Load):
         __slots__ = ("url",)
+        url: str
 
     instances = [Instance("a"), Instance("b")]
     instances[0].url = instances[1].url = "http://h"

@@ -42,6 +42,13 @@ def test_without_networks_nobody_is_trusted() -> None:
     assert not Peer("127.0.0.1", NOBODY, b"http", 80).trusted
 
 
+def test_request_without_a_host_names_none() -> None:
+    peer = Peer("203.0.113.9", TRUST, b"http", 80)
+    assert set(lines(peer.view(b""))) == {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "forwarded"}
+    view = client_view(PROXY, TRUST, b"", [(b"x-forwarded-for", b"198.51.100.7")])
+    assert lines(view)["forwarded"] == "for=198.51.100.7;proto=http, for=10.0.0.1;proto=http"
+
+
 def test_view_is_kept_for_the_host_and_made_anew_for_another() -> None:
     peer = Peer("203.0.113.9", TRUST, b"http", 80)
     assert peer.view(HOST) is peer.view(HOST)
@@ -184,7 +191,9 @@ def test_element_is_taken_apart(piece: bytes, element: dict[bytes, bytes]) -> No
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"1.2.3", b"1.2.3.4:", b"1.2.3.4:x", b"[1.2.3.4]", b"[::1", b"[::1]x", b"[::1]:", b"fe80::1%eth0", b"1" * 65, b"\xff"],
+    [
+        b"", b"1.2.3", b"1.2.3.4:", b"1.2.3.4:x", b"[1.2.3.4]", b"[::1",
+        b"[::1]x", b"[::1]:", b"fe80::1%eth0", b"1" * 65, b"\xff"],
 )  # fmt: skip
 def test_what_is_no_address_is_no_hop(text: bytes) -> None:
     assert TRUST.hop(text) is None

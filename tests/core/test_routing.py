@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ttagw.core.routing import Found, Miss, Pattern, PatternError, Table, conflicts
+from ttagw.core.routing import Found, Miss, Pattern, Table, conflicts
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -122,11 +122,6 @@ def test_asterisk_is_no_path() -> None:
 
 def test_empty_table_answers_nothing() -> None:
     assert answer(table(), "GET /") == ()
-
-
-def test_bad_pattern_is_refused() -> None:
-    with pytest.raises(PatternError):
-        table((Pattern("/a//b"), "x"))
 
 
 # The model: match each entry by itself, then sort.

@@ -94,7 +94,7 @@ def test_what_it_prints_to_paste_does_work(demo: Demo, ask: Callable[..., Any], 
     assert (session.status, session.json["seen"]["path"]) == (201, "/gameplay/v1/sessions")
     story = ask(demo.port, "GET", "/api/v1/gameplay/story")
     assert story.body.decode().startswith("The lantern flickers.")
-    problem = ask(demo.port, "GET", "/no/such/place", headers={"Accept": "application/json"})
+    problem = ask(demo.port, "GET", "/no/such/place", headers={"Accept": "*/*"})
     assert (problem.status, problem.headers.get_content_type()) == (404, "application/problem+json")
     assert b"# TYPE" in ask(demo.admin, "GET", "/metrics").body
     login = ask(demo.port, "POST", "/api/v1/auth/login", {"username": "mira"})

@@ -123,14 +123,14 @@ class Peer:
             scheme,
             self.port,
         )
-        self._view_host = b""
+        self._view_host: bytes | None = None
         self._view = ClientView(self.address, scheme, b"", b"")
 
     def view(self, host: bytes) -> ClientView:
-        """The peer as the client itself, asking for this (checked) Host; what it says of others is not looked at."""
+        """The peer as the client itself, asking for this (checked) Host, b"" if there is none."""
         # A connection nearly always asks for one host.
         if host != self._view_host:
-            lines = b'%bx-forwarded-host: %b\r\nforwarded: %b;host="%b"\r\n' % (self.lines, host, self.element, host)
+            lines = b"%b%bforwarded: %b%b\r\n" % (self.lines, _field(host), self.element, _parameter(host))
             self._view = ClientView(self.address, self.scheme, host, lines)
             self._view_host = host
         return self._view
@@ -173,16 +173,27 @@ def _lines(peer: Peer, hops: list[Hop], scheme: bytes, asked: bytes, port: bytes
     addresses.append(peer.text)
     elements = [hop.element for hop in hops]
     if hops:
-        elements[0] = b'%b;proto=%b;host="%b"' % (elements[0], scheme, asked)
-    elements.append(b'%b;host="%b"' % (peer.element, host))
-    return (
-        b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-port: %b\r\n"
-        b"x-forwarded-host: %b\r\nforwarded: %b\r\n"
-    ) % (b", ".join(addresses), scheme, port, asked, b", ".join(elements))
+        elements[0] = b"%b;proto=%b%b" % (elements[0], scheme, _parameter(asked))
+    elements.append(peer.element + _parameter(host))
+    return (b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-port: %b\r\n%bforwarded: %b\r\n") % (
+        b", ".join(addresses),
+        scheme,
+        port,
+        _field(asked),
+        b", ".join(elements),
+    )
+
+
+def _field(host: bytes) -> bytes:
+    return b"x-forwarded-host: %b\r\n" % host if host else b""
+
+
+def _parameter(host: bytes) -> bytes:
+    return b';host="%b"' % host if host else b""
 
 
 class _Said:
-    """What a trusted peer says in its fields: only what can be used, else b""."""
+    """What a trusted peer says in its fields (all of them in `NAMES`): only what can be used, else b""."""
 
     __slots__ = ("_chain", "_forwarded", "_host", "_proto", "port")
 
@@ -197,7 +208,7 @@ class _Said:
                 self._proto = value
             elif name == b"x-forwarded-host":
                 self._host = value
-            elif name == b"x-forwarded-port":
+            else:
                 port = value
         self.port = _port(_last(port))
 

@@ -1,7 +1,8 @@
 """What happens to each header field on its way through, decided by its name alone.
 
-Names come back in the same spelling from the same clients and services, so the decision for a spelling is made once and kept in a
-bounded table; a request then costs one look-up a field. Sources: RFC 9110 §7.6.1 (hop-by-hop fields), domain.md §3 (identity).
+Names come back in the same spelling from the same clients and services, so the decision for a spelling is made once and
+kept in a bounded table; a request then costs one look-up a field. Sources: RFC 9110 §7.6.1 (hop-by-hop fields),
+domain.md §3 (identity).
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""One concern of every request a module; siblings do not know each other. Their order is the list in `ttagw.service`."""
+"""One concern of every request a module; siblings do not know each other.
+
+Their order is the list in `ttagw.service`.
+"""

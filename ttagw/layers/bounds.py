@@ -8,7 +8,7 @@ from ttagw.pipeline import Hooks, Route
 
 
 class Bounds:
-    """413 before anything is sent on when the length is announced; what turns out too long later is cut by the channel."""
+    """413 before anything is sent on when the length is announced; the channel cuts what turns out too long later."""
 
     name = "bounds"
 

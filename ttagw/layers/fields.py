@@ -45,7 +45,9 @@ class ChangeFields:
         def leave(exchange: Exchange, reply: Reply) -> None:  # noqa: ARG001 - the shape of every `leave`
             reply.fields = outgoing.apply(reply.fields)
 
-        return Hooks(enter if changes.set_request else None, leave if changes.set_response or changes.remove_response else None)
+        return Hooks(
+            enter if changes.set_request else None, leave if changes.set_response or changes.remove_response else None
+        )
 
 
 class _Change:

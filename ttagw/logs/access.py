@@ -1,6 +1,7 @@
 """The access log: one line for each exchange, made from values that need no escaping.
 
-Nothing of what a client sent is in it but the method: the path is the route's template, so neither ids nor query values appear.
+Nothing of what a client sent is in it but the method: the path is the route's template, so neither ids nor query values
+appear.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A log file that never makes a request wait.
 
-Lines are handed to a thread that writes them: a full disk or a pipe that nobody reads stops the thread, not the gateway. What does not fit
-into the bounded queue meanwhile is dropped, counted and said.
+Lines are handed to a thread that writes them: a full disk or a pipe that nobody reads stops the thread, not the
+gateway. What does not fit into the bounded queue meanwhile is dropped, counted and said.
 """
 
 from __future__ import annotations

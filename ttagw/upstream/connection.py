@@ -1,8 +1,8 @@
 """One connection to an instance: HTTP/1.1 as a client, on llhttp, strict about what a service may answer.
 
-A service can be broken or hostile. Its head is at most 64 KiB and 200 fields, the status line is strict, lengths must not conflict,
-at most ten 1xx come before the answer, a 101 nobody asked for is refused, and a connection that sends anything after its answer is
-never used again. What it says reaches a client only through `Reply`.
+A service can be broken or hostile. Its head is at most 64 KiB and 200 fields, the status line is strict, lengths must
+not conflict, at most ten 1xx come before the answer, a 101 nobody asked for is refused, and a connection that sends
+anything after its answer is never used again. What it says reaches a client only through `Reply`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ttagw.attempt import Attempt
-from ttagw.core.headers import CONNECTION, CONTENT_LENGTH, DROP, PASS, RESPONSE, TRANSFER_ENCODING, connection_options, without
+from ttagw.core.headers import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    DROP,
+    PASS,
+    RESPONSE,
+    TRANSFER_ENCODING,
+    connection_options,
+    without,
+)
 from ttagw.errors import GatewayError, UpstreamBrokenError, UpstreamClosedError, UpstreamTimeoutError
 from ttagw.model import UNKNOWN, Body, Exchange, Fields, Reply, Sink
 from ttagw.upstream.head import request_head
@@ -105,8 +114,13 @@ class UpstreamConnection:
     # As a protocol
 
     def makeConnection(self, transport: Any) -> None:
-        """Twisted hands over the connection. Over TLS it is ready when the handshake is done."""
+        """Twisted hands over the connection."""
         self.transport = transport
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        """The connection is there; over TLS it is ready when the handshake is done."""
+        transport = self.transport
         transport.setTcpNoDelay(True)
         self._writer = writer_for(transport, self._drained, self._pool.monotonic)
         if not self._pool.tls:
@@ -171,8 +185,8 @@ class UpstreamConnection:
             self._complete()
             return
         nothing = self._phase == _Phase.HEAD and not self._head_bytes and not self._interim
-        token = "closed_before_answer" if self._phase == _Phase.HEAD else "closed_mid_body"
-        self._fail(UpstreamClosedError(token), stale=nothing and not self.fresh)
+        reason_token = "closed_before_answer" if self._phase == _Phase.HEAD else "closed_mid_body"
+        self._fail(UpstreamClosedError(reason_token), stale=nothing and not self.fresh)
 
     # As what an attempt sends with
 
@@ -350,18 +364,20 @@ class UpstreamConnection:
             self._dirty = True
             return True
         if isinstance(cause, _Refused):
-            token = cause.args[0]
+            reason = cause.args[0]
         elif cause is not None:
             self.log.failure("an answer could not be read", failure=Failure(cause))
-            token = "internal"
+            reason = "internal"
         else:
-            token = "bad_head" if self._phase == _Phase.HEAD else "bad_body"
-        self._fail(UpstreamBrokenError(token))
+            reason = "bad_head" if self._phase == _Phase.HEAD else "bad_body"
+        self._fail(UpstreamBrokenError(reason))
         return False
 
     def _complete(self) -> None:
         """The answer has come whole."""
         attempt = self._attempt
+        # The pool may hand this connection to the next exchange at once: that one has another sink.
+        sink = self._sink
         self._attempt = None
         reusable = self._keep and not self._dirty and not self._uploading and not self._writer.queued
         self._let_go()
@@ -376,7 +392,7 @@ class UpstreamConnection:
             self.close()
         if attempt is not None:
             attempt.finished()
-            self._sink.finish()
+            sink.finish()
 
     def _let_go(self) -> None:
         self._chunks = []
@@ -448,4 +464,3 @@ def _content_length(value: bytes) -> int:
     if not text.isdigit() or len(text) > 15:
         raise _Refused("bad_content_length")
     return int(text)
-

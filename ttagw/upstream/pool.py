@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError as RefusedByPeer
-from twisted.internet.error import DNSLookupError, TimeoutError, UserError
-from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
+from twisted.internet.error import DNSLookupError, UserError
+from twisted.internet.error import TimeoutError as TookTooLong
+from twisted.internet.interfaces import IAddress, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,8 +37,8 @@ class _Connecting(Factory):
     def __init__(self, connection: UpstreamConnection) -> None:
         self._connection = connection
 
-    def buildProtocol(self, address: object) -> IProtocol:  # noqa: ARG002 - Twisted's signature
-        return self._connection  # type: ignore[return-value]
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002 - Twisted's signature
+        return self._connection
 
 
 class InstancePool:
@@ -213,7 +215,7 @@ class InstancePool:
 
 
 def _as_error(failure: Failure) -> GatewayError:
-    if failure.check(TimeoutError, UserError):
+    if failure.check(TookTooLong, UserError):
         return ConnectTimeoutError("connect_timeout", retry_after=RETRY_AFTER)
     if failure.check(RefusedByPeer):
         return UpstreamUnavailableError("connection_refused", retry_after=RETRY_AFTER)

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
+from twisted.internet.ssl import (
+    Certificate,
+    PrivateCertificate,
+    optionsForClientTLS,
+    platformTrust,
+    trustRootFromCertificates,
+)
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
@@ -38,7 +44,8 @@ def _certificates(path: str) -> list[Certificate]:
 def client_options(host: str, settings: TlsSettings | None) -> IOpenSSLClientConnectionCreator:
     """How to prove and to check identity with a service. Raises `TlsFileError`.
 
-    The name that is checked is `server_name`, or the host of the instance's URL; the authorities are those in `ca`, or the system's.
+    The name that is checked is `server_name`, or the host of the instance's URL; the authorities are those in `ca`, or
+    the system's.
     """
     trust = platformTrust()
     identity = None
@@ -58,5 +65,7 @@ def client_options(host: str, settings: TlsSettings | None) -> IOpenSSLClientCon
         except OSError as error:
             raise TlsFileError(f"{error.filename}: {error.strerror}") from None
         except Exception as error:
-            raise TlsFileError(f"{path}: not a certificate and key in PEM that fit together ({type(error).__name__})") from None
-    return optionsForClientTLS(name, trustRoot=trust, clientCertificate=identity)  # type: ignore[no-any-return]
+            raise TlsFileError(
+                f"{path}: not a certificate and key in PEM that fit together ({type(error).__name__})"
+            ) from None
+    return optionsForClientTLS(name, trustRoot=trust, clientCertificate=identity)

@@ -1,8 +1,8 @@
 """Serialising answers to a client: always our own framing, from what was counted.
 
 The head is held until the first flush. If the whole body is there by then, head and body leave in one write with a
-`Content-Length`, whatever framing the service used; otherwise an unknown length becomes `chunked` for HTTP/1.1 and ends with
-the connection for HTTP/1.0 (RFC 9112 §6).
+`Content-Length`, whatever framing the service used; otherwise an unknown length becomes `chunked` for HTTP/1.1 and ends
+with the connection for HTTP/1.0 (RFC 9112 §6).
 """
 
 from __future__ import annotations
@@ -46,9 +46,23 @@ class Client(Protocol):
 
 
 class Answer:
-    """The answer to the exchange under way on one connection; made once a connection, used for one exchange after the other."""
+    """The answer to the exchange under way on one connection; made once a connection, used for one exchange after the
+    other.
+    """
 
-    __slots__ = ("_client", "_close", "_exchange", "_framing", "_left", "_parts", "_reply", "_size", "_source", "_writer", "started")
+    __slots__ = (
+        "_client",
+        "_close",
+        "_exchange",
+        "_framing",
+        "_left",
+        "_parts",
+        "_reply",
+        "_size",
+        "_source",
+        "_writer",
+        "started",
+    )
 
     _exchange: Exchange
     _reply: Reply

@@ -1,7 +1,8 @@
 """One client connection: HTTP/1.1 as a server.
 
-The channel reads requests, hands them to the site one after the other, and closes when it must. Requests that come while one is
-under way wait their turn, so answers leave in the order of the requests; a request that cannot be read is answered in its turn too.
+The channel reads requests, hands them to the site one after the other, and closes when it must. Requests that come
+while one is under way wait their turn, so answers leave in the order of the requests; a request that cannot be read is
+answered in its turn too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 STALLED = 30.0
 """Seconds for which a client may take nothing of its answer."""
 LINGER = 2.0
-"""Seconds for which a connection that ends is still read from, so that the client gets its last answer (RFC 9112 §9.6)."""
+"""Seconds for which a connection that ends is still read from, so that the client gets its last answer (RFC 9112 §9.6).
+"""
 MOST_REQUESTS = 1000
 MOST_SECONDS = 3600.0
 """After so many requests, or so long, a connection ends with its next answer."""
@@ -74,8 +76,13 @@ class Channel:
 
     def makeConnection(self, transport: Any) -> None:
         """Twisted hands over the connection."""
-        site = self._site
         self.transport = transport
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        """The connection is there."""
+        site = self._site
+        transport = self.transport
         transport.setTcpNoDelay(True)
         self._writer = writer_for(transport, self._drained, site.monotonic)
         self._answer = Answer(self, self._writer)

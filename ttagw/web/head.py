@@ -1,7 +1,7 @@
 """Reading the head of a request: llhttp has parsed it, here it is decided whether it is one request, and which.
 
-Everything that two programs could read differently is refused: see "Rules at the edge" in docs/http.rst. The end-to-end fields
-keep their order and spelling.
+Everything that two programs could read differently is refused: see "Rules at the edge" in docs/http.rst. The end-to-end
+fields keep their order and spelling.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
 
 
 def _sort(exchange: Exchange, raw: Fields, claims: Fields) -> dict[int, list[bytes]]:
-    """The fields that go on stay in the exchange, what is said about earlier hops goes to `claims` (names in lower case).
+    """The fields that go on stay in the exchange, what is said about earlier hops goes to `claims` (names in lower
+    case).
 
     Those that mean something here come back by kind.
     """

@@ -1,7 +1,8 @@
 """Requests out of bytes: llhttp does the parsing, this decides what becomes an exchange.
 
-A reader fills `queue` with exchanges in the order of their requests. One that cannot be read is in the queue as well, with its
-`refusal`, and nothing after it is looked at. A chunked request enters the queue only when the first of its body could be read.
+A reader fills `queue` with exchanges in the order of their requests. One that cannot be read is in the queue as well,
+with its `refusal`, and nothing after it is looked at. A chunked request enters the queue only when the first of its
+body could be read.
 """
 
 from __future__ import annotations
@@ -247,8 +248,8 @@ class RequestReader:
     def limit(self, now: float, *, paused: bool, answering: bool) -> float:
         """By when (monotonic seconds) what is being read has to have come on.
 
-        The deadline of a head is absolute. A body must not be silent for `body_timeout`, and must reach `LEAST_RATE` on average
-        after that. Nothing is held against a client that is not being read from.
+        The deadline of a head is absolute. A body must not be silent for `body_timeout`, and must reach `LEAST_RATE` on
+        average after that. Nothing is held against a client that is not being read from.
         """
         http = self._http
         exchange = self.reading

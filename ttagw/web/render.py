@@ -19,10 +19,9 @@ TYPE_BASE = "https://ttagw.readthedocs.io/errors#"
 _OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
 _encode = msgspec.json.Encoder().encode
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>body{{font:18px/1.6 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1.5em;color:#233;background:#f7f8f6}}
+_PAGE = """<!doctype html> <html lang="en"><head><meta charset="utf-8"><meta name="viewport"
+content="width=device-width, initial-scale=1"> <title>{title}</title> <style>body{{font:18px/1.6
+system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1.5em;color:#233;background:#f7f8f6}}
 h1{{font-size:1.4em;font-weight:600}}small{{color:#677}}</style></head>
 <body><h1>{title}</h1><p>{detail}</p>{again}<p><small>{status} · {code} · {request_id}</small></p></body></html>
 """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IProtocol, ISSLTransport
+from twisted.internet.interfaces import IAddress, ISSLTransport
 from twisted.web.server import Site
 
+from ttagw.config import Http
 from ttagw.core.forwarded import Peer, Trust
 from ttagw.core.ids import UUID7
 from ttagw.model import Exchange
@@ -17,20 +17,6 @@ from ttagw.tree import Tree
 from ttagw.web.channel import Channel
 from ttagw.web.turned_away import TurnedAway
 from ttagw.wire.deadlines import Deadlines
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """What `[http]` says, in bytes and seconds."""
-
-    max_connections: int
-    max_uri: int
-    max_headers: int
-    max_header_bytes: int
-    max_body: int
-    header_timeout: float
-    body_timeout: float
-    keepalive_timeout: float
 
 
 class GatewaySite(Site):
@@ -43,7 +29,7 @@ class GatewaySite(Site):
         tree: Tree,
         pipeline: Pipeline,
         unread: Route,
-        http: HttpLimits,
+        http: Http,
         trust: Trust,
         ids: UUID7,
         deadlines: Deadlines,
@@ -74,11 +60,11 @@ class GatewaySite(Site):
         """What is offered in the TLS handshake (ALPN)."""
         return [b"http/1.1"]
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol:  # noqa: ARG002 - Twisted's signature
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002 - Twisted's signature
         """A channel, or while there are too many, somebody who says so and closes."""
         if len(self.channels) >= self.http.max_connections:
-            return TurnedAway(self, next_id=self._ids.next)  # type: ignore[return-value]
-        return Channel(self)  # type: ignore[return-value]
+            return TurnedAway(self, next_id=self._ids.next)
+        return Channel(self)
 
     def peer_of(self, transport: Any) -> Peer:
         """Who is at the other end, and over what."""

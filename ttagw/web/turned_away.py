@@ -39,8 +39,13 @@ class TurnedAway:
         self.deadline = NEVER
 
     def makeConnection(self, transport: Any) -> None:
-        """Say it and close; what the client sends meanwhile is not looked at."""
+        """Twisted hands over the connection."""
         self.transport = transport
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        """Say it and close; what the client sends meanwhile is not looked at."""
+        transport = self.transport
         if not self._site.away(self, gone=False):
             transport.abortConnection()
             return

@@ -1,6 +1,7 @@
 """Time that only goes forward.
 
-Twisted's reactor counts timers by the wall clock: set back an hour, every `callLater` is an hour late; set forward, all of them are due.
+Twisted's reactor counts timers by the wall clock: set back an hour, every `callLater` is an hour late; set forward, all
+of them are due.
 """
 
 from __future__ import annotations

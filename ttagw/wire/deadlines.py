@@ -1,7 +1,7 @@
 """Deadlines of many connections, watched by one loop.
 
-A `callLater` per request costs more than routing it. Here each watched object keeps its deadline in an attribute, which costs a
-store, and one pass every tick finds those that are over: 10,000 connections take about half a millisecond.
+A `callLater` per request costs more than routing it. Here each watched object keeps its deadline in an attribute, which
+costs a store, and one pass every tick finds those that are over: 10,000 connections take about half a millisecond.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Watched(Protocol):
 class Deadlines:
     """Calls `expire` of every watched object once its `deadline` (monotonic seconds) has passed.
 
-    `expire` is called again at each tick until it moves the deadline or the object is no longer watched. What it raises is
-    logged and stops nothing else.
+    `expire` is called again at each tick until it moves the deadline or the object is no longer watched. What it raises
+    is logged and stops nothing else.
     """
 
     log = Logger()

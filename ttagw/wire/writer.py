@@ -1,8 +1,8 @@
 """Writing to a connection without a turn of the reactor.
 
-`ITransport.write` queues and arms the reactor: two `epoll_ctl` calls and a turn for an answer that the kernel would have
-taken at once. A writer tries the socket first, through the public `FileDescriptor.writeSomeData`, and keeps what is left
-itself, so that it always knows how much is queued and when the other side last took anything.
+`ITransport.write` queues and arms the reactor: two `epoll_ctl` calls and a turn for an answer that the kernel would
+have taken at once. A writer tries the socket first, through the public `writeSomeData`, and keeps what is left itself,
+so that it always knows how much is queued and when the other side last took anything.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPullProducer, IPushProducer, ISSLTransport
+from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
 HIGH_WATER = 64 * 1024
@@ -58,7 +58,7 @@ class SocketWriter:
 
     __slots__ = ("_after", "_drained", "_monotonic", "_queue", "_send", "_transport", "progress", "queued")
 
-    def __init__(self, transport: FileDescriptor, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
+    def __init__(self, transport: Connection, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
         self._transport = transport
         self._send: Callable[[Any], Any] = transport.writeSomeData
         self._drained = drained
@@ -198,9 +198,9 @@ class TransportWriter:
 def writer_for(transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> Writer:
     """The fastest writer that is right for this transport.
 
-    A TLS transport passes unknown attributes on to the socket below it, so asking it for `writeSomeData` would find one, and send
-    plain text: the type decides.
+    A TLS transport passes unknown attributes on to the socket below it, so asking it for `writeSomeData` would find
+    one, and send plain text: the type decides.
     """
-    if isinstance(transport, FileDescriptor) and not ISSLTransport.providedBy(transport):
+    if isinstance(transport, Connection) and not ISSLTransport.providedBy(transport):
         return SocketWriter(transport, drained, monotonic)
     return TransportWriter(transport, drained, monotonic)

@@ -1,0 +1,130 @@
+"""`[websocket]`, `[safety]`, `[fallbacks.*]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from ttagw.config.base import Section, Texts, word
+from ttagw.config.units import Duration, Rate, Size
+
+LEVELS = ("caution", "warning", "danger", "critical")
+
+
+class Idle(Section):
+    """How long a socket may be silent, by traffic class."""
+
+    normal: Duration = 900.0
+    """Ordinary sockets."""
+    therapeutic: Duration = 1800.0
+    """Therapeutic ones."""
+    crisis: Duration = 3600.0
+    """Crisis ones."""
+
+
+class Session(Section):
+    """How long a session should last."""
+
+    target: Duration = 1800.0
+    """What is aimed for."""
+    maximum: Duration = 3600.0
+    """What ends it."""
+    remind_every: Duration = 900.0
+    """Between two reminders of a break."""
+
+
+class WebSocket(Section):
+    """WebSocket sessions."""
+
+    max_connections: int = Field(10000, ge=1)
+    """Sockets at once."""
+    per_user: int = Field(5, ge=1)
+    """Sockets of one user; beyond it close 1013."""
+    max_message: Size = 64 * 1024
+    """Bytes of a message; beyond it close 1009."""
+    rate: Rate = Field("10/2s", validate_default=True)  # type: ignore[assignment]
+    """Messages of one socket; beyond it a NACK."""
+    ping: Duration = 25.0
+    """Between two pings."""
+    ping_timeout: Duration = 20.0
+    """How long a pong may take."""
+    idle: Idle = Idle()
+    """How long a socket may be silent."""
+    origins: Texts = ()
+    """Origins that browsers must come from; empty: the same host only."""
+    resume: Duration = 300.0
+    """How long a lost session waits for its return."""
+    resume_messages: int = Field(1000, ge=0)
+    """Messages that are kept for it."""
+    session: Session = Session()
+    """How long a session should last."""
+
+
+class Deadlines(Section):
+    """By when an alert must be acknowledged."""
+
+    critical: Duration = 300.0
+    """Critical alerts."""
+    danger: Duration = 900.0
+    """Alerts of danger."""
+    warning: Duration = 3600.0
+    """Warnings."""
+
+
+class Alerts(Section):
+    """Who is told."""
+
+    webhooks: Texts = ()
+    """URLs; signed with HMAC-SHA-256, retried until acknowledged."""
+    acknowledge_within: Deadlines = Deadlines()
+    """By when a person must have answered."""
+
+
+class Safety(Section):
+    """The safety screen."""
+
+    lexicon: str = ""
+    """TOML file of weighted phrases; default: the one that is shipped."""
+    fields: Texts = ("text", "message", "content", "description", "notes")
+    """JSON fields that people write in."""
+    service: str = ""
+    """A service that is asked as well."""
+    budget: Duration = 0.2
+    """How long it may take."""
+    on_failure: word("lexicon", "flag", "refuse") = "lexicon"  # type: ignore[valid-type]
+    """What happens when it fails: `lexicon`, `flag` or `refuse`."""
+    refuse_at: word("", *LEVELS) = ""  # type: ignore[valid-type]
+    """The level from which on requests are refused; "" is never."""
+    escalate_at: word("", *LEVELS) = "danger"  # type: ignore[valid-type]
+    """The level from which on people are told."""
+    alerts: Alerts = Alerts()
+    """Who is told."""
+
+
+class Region(Section):
+    """Help in one region."""
+
+    text: str
+    """What a person reads."""
+    hotline: str = ""
+    """The number to call."""
+
+
+def _regions(value: Any) -> Any:
+    if isinstance(value, dict) and not value:
+        raise ValueError("expected at least one region")
+    return value
+
+
+class Fallback(Section):
+    """A safe answer when nothing else answers."""
+
+    status: int = Field(503, ge=200, le=599)
+    """Its status."""
+    region_header: str = ""
+    """The header with the caller's region."""
+    default_region: str = "US"
+    """The region without one."""
+    regions: Annotated[dict[str, Region], BeforeValidator(_regions)]
+    """Help, by region."""
