@@ -26,7 +26,7 @@ class Connection(Protocol):
     fresh: bool
     """Nothing has been sent on it yet, so it cannot have been closed for being idle."""
 
-    def send(self, attempt: Attempt, exchange: Exchange, target: bytes) -> None:
+    def send(self, attempt: Attempt, exchange: Exchange, target: bytes, now: float) -> None:
         """Send the request; what happens comes back through the attempt."""
 
     def abandon(self) -> None:
@@ -144,9 +144,10 @@ class Attempt:
         if self._tried:
             instances = [each for each in instances if each not in self._tried]
         key = b"" if service.key is None else service.key(exchange)
-        self._try(service.chooser.choose(instances, key, service.monotonic()))
+        now = service.monotonic()
+        self._try(service.chooser.choose(instances, key, now), now)
 
-    def _try(self, instance: Instance) -> None:
+    def _try(self, instance: Instance, now: float) -> None:
         exchange = self._exchange
         self._instance = instance
         exchange.instance = instance.label
@@ -156,12 +157,14 @@ class Attempt:
         careful = exchange.body is not NO_BODY or exchange.method not in _SAFE_TWICE
         connection = instance.pool.acquire(self, fresh=self._again, careful=careful)
         if connection is not None:
-            self.connected(connection)
+            self._connection = connection
+            self._sent = now
+            connection.send(self, exchange, self._target, now)
 
     def connected(self, connection: Connection) -> None:
         self._connection = connection
-        self._sent = self._service.monotonic()
-        connection.send(self, self._exchange, self._target)
+        self._sent = now = self._service.monotonic()
+        connection.send(self, self._exchange, self._target, now)
 
     def refused(self, error: GatewayError) -> None:
         self._release()
@@ -171,13 +174,23 @@ class Attempt:
         else:
             self._pipeline.fail(self._exchange, error)
 
-    def answered(self, reply: Reply, source: BodySource) -> None:
+    def answered(self, reply: Reply, source: BodySource, now: float) -> None:
         """The head of the answer has come; its body follows to the sink."""
-        now = self._service.monotonic()
         exchange = self._exchange
         exchange.upstream_seconds = seconds = now - self._sent
         self._service.chooser.observe(self._instance, seconds, now)
         self._pipeline.answer(exchange, reply, source)
+
+    def answered_whole(self, reply: Reply, now: float) -> None:
+        """All of the answer has come at once, and the connection is back in its pool."""
+        exchange = self._exchange
+        instance = self._instance
+        exchange.upstream_seconds = seconds = now - self._sent
+        self._service.chooser.observe(instance, seconds, now)
+        instance.in_flight -= 1
+        self._connection = None
+        exchange.work = None
+        self._pipeline.answer(exchange, reply)
 
     def finished(self) -> None:
         """The answer is complete and the connection is back in its pool."""
@@ -189,7 +202,7 @@ class Attempt:
         self._release()
         if stale and not self._again and exchange.body is NO_BODY and exchange.method in _SAFE_TWICE:
             self._again = True
-            self._try(self._instance)
+            self._try(self._instance, self._service.monotonic())
         else:
             self._pipeline.fail(exchange, error)
 

@@ -2,47 +2,113 @@
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ttagw.config import Config, Finding
+from ttagw.config.faults import Key
+from ttagw.config.files import unreadable
 from ttagw.core.pattern import Pattern, PatternError, Shape
 from ttagw.core.rewrite import RewriteError
 from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.core.routing import conflicts
+from ttagw.listen import ListenError, endpoint_from
 from ttagw.upstream.tls import TlsFileError, client_options
 
 
 def routes(config: Config) -> list[Finding]:
-    """Paths, rewrites and hosts that cannot be, and routes of which only the order decides or that can never answer."""
+    """Paths and rewrites that cannot be, and routes of which only the order decides or that can never answer."""
     findings: list[Finding] = []
-    for index, route in enumerate(config.routes):
+    patterns = [Pattern(each.path, each.hosts, each.methods, each.headers) for each in config.routes]
+    for index, (route, pattern) in enumerate(zip(config.routes, patterns, strict=True)):
         try:
-            Shape(Pattern(route.path, route.hosts, route.methods, route.headers))
+            Shape(pattern)
             compile_rewrite(route.path, route.rewrite)
         except PatternError as error:
             findings.append((("routes", index, "path"), str(error)))
         except RewriteError as error:
             findings.append((("routes", index, "rewrite"), str(error)))
-    if not findings:
-        entries = [(Pattern(each.path, each.hosts, each.methods, each.headers), each.name) for each in config.routes]
-        findings = [(("routes", index), sentence) for index, sentence in conflicts(entries)]
-    return findings
+    if findings:
+        return findings
+    entries = [(pattern, route.name) for pattern, route in zip(patterns, config.routes, strict=True)]
+    return [(("routes", index, "path"), sentence) for index, sentence in conflicts(entries)]
 
 
 def certificates(config: Config) -> list[Finding]:
-    """Certificates and keys for services that cannot be used."""
+    """Certificates and keys for services that cannot be used; those that cannot be read have been found already."""
     findings: list[Finding] = []
     for name, service in config.services.items():
-        if service.tls is not None:
-            host = next(
-                (urlsplit(each.url).hostname for each in service.instances if each.url.startswith("https:")), None
-            )
-            try:
-                client_options(host or "localhost", service.tls)
-            except TlsFileError as error:
-                findings.append((("services", name, "tls"), str(error)))
+        tls = service.tls
+        if tls is None or any(path and unreadable(path) for path in (tls.ca, tls.cert, tls.key)):
+            continue
+        hosts = [urlsplit(each.url).hostname for each in service.instances if each.url.startswith("https:")]
+        try:
+            client_options(hosts[0] or "" if hosts else "localhost", tls)
+        except TlsFileError as error:
+            findings.append((("services", name, "tls"), str(error)))
     return findings
 
 
-EXTRA = (routes, certificates)
+def listeners(config: Config) -> list[Finding]:
+    """Endpoints that cannot be made, certificates and keys included, and two that want the same place."""
+    findings: list[Finding] = []
+    taken: list[tuple[str, _Place]] = []
+    for key, text in _endpoints(config):
+        place = _place(text)
+        rivals = [other for other, known in taken if place.meets(known)]
+        if rivals:
+            findings.append((key, f"{text}: the same place as {rivals[0]}"))
+        taken.append((text, place))
+        sentence = _useless(text)
+        if sentence:
+            findings.append((key, sentence))
+    return findings
+
+
+def _endpoints(config: Config) -> list[tuple[Key, str]]:
+    found: list[tuple[Key, str]] = [
+        (("gateway", "listen", place), text) for place, text in enumerate(config.gateway.listen)
+    ]
+    return [*found, (("gateway", "admin"), config.gateway.admin)] if config.gateway.admin else found
+
+
+def _useless(text: str) -> str:
+    """Why an endpoint cannot be made; "" if it can."""
+    if text.startswith("systemd:"):
+        return ""  # the socket is there only when systemd starts the daemon
+    from twisted.internet import reactor  # the daemon has chosen one by now
+
+    try:
+        endpoint_from(reactor, text)
+    except ListenError as error:
+        return str(error)
+    return ""
+
+
+class _Place(NamedTuple):
+    """Where an endpoint listens."""
+
+    family: str
+    number: str
+    """Port or path; what has none of its own is never in another's way."""
+    interface: str = ""
+
+    def meets(self, other: _Place) -> bool:
+        """Whether both cannot be listened on at once."""
+        if self[:2] != other[:2] or self.number in ("", "0"):
+            return False
+        return self.interface == other.interface or "" in (self.interface, other.interface)
+
+
+def _place(text: str) -> _Place:
+    kind, number, *others = [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\):", text)]
+    if kind in ("unix", "systemd"):
+        return _Place(kind, number if kind == "unix" else text)
+    interface = next((each.partition("=")[2] for each in others if each.startswith("interface=")), "")
+    family = "6" if kind == "tcp6" or ":" in interface else "4"
+    return _Place(family, str(int(number)), "" if interface in ("0.0.0.0", "::") else interface)
+
+
+EXTRA = (routes, certificates, listeners)
 """What `load` is given besides its own checks."""

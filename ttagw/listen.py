@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -42,37 +42,55 @@ class Listeners(Service):
         """`wanted`: endpoint strings and who serves them."""
         self._reactor = reactor
         self._wanted = wanted
-        self.ports: list[IListeningPort] = []
+        self._ports: list[tuple[IListeningPort, IProtocolFactory]] = []
+
+    @property
+    def count(self) -> int:
+        """Endpoints that are listened on."""
+        return len(self._ports)
 
     def privilegedStartService(self) -> None:
         """Listen. Raises `ListenError` with every endpoint that failed; then none is listened on."""
         faults: list[str] = []
         for text, factory in self._wanted:
             try:
-                endpoint_from(self._reactor, text).listen(factory).addCallbacks(
-                    self.ports.append, lambda failure, text=text: faults.append(_sentence(text, failure))
-                )
+                listening = endpoint_from(self._reactor, text).listen(factory)
             except ListenError as error:
                 faults.extend(error.args)
+            else:
+                listening.addCallbacks(self._opened, _note, (factory,), {}, (text, faults), {})
         if faults:
-            for port in self.ports:
-                port.stopListening()
-            self.ports = []
+            self._stop_listening(lambda factory: True)  # noqa: ARG005
             raise ListenError(*faults)
         super().privilegedStartService()
+
+    def _opened(self, port: IListeningPort, factory: IProtocolFactory) -> None:
+        self._ports.append((port, factory))
 
     def startService(self) -> None:
         """Say where."""
         super().startService()
-        for port in self.ports:
+        for port, _ in self._ports:
             self.log.info("listening on {address}", address=port.getHost())
+
+    def close(self, served: IProtocolFactory) -> Deferred[Any]:
+        """Accept no more for one of those who are served."""
+        return self._stop_listening(lambda factory: factory is served)
 
     def stopService(self) -> Deferred[Any]:
         """Accept no more."""
         super().stopService()
-        ports, self.ports = self.ports, []
-        closing = [done for port in ports if isinstance(done := port.stopListening(), Deferred)]
+        return self._stop_listening(lambda factory: True)  # noqa: ARG005
+
+    def _stop_listening(self, chosen: Callable[[IProtocolFactory], bool]) -> Deferred[Any]:
+        ending = [port for port, factory in self._ports if chosen(factory)]
+        self._ports = [each for each in self._ports if not chosen(each[1])]
+        closing = [done for port in ending if isinstance(done := port.stopListening(), Deferred)]
         return gatherResults(closing, consumeErrors=True)
+
+
+def _note(failure: Failure, text: str, faults: list[str]) -> None:
+    faults.append(_sentence(text, failure))
 
 
 def _sentence(text: str, failure: Failure) -> str:

@@ -40,6 +40,19 @@ class BodySource(Protocol):
         """Go on."""
 
 
+class _Nobody:
+    """Takes a body that nobody wants."""
+
+    def body_chunk(self, data: bytes) -> None:
+        """Thrown away."""
+
+    def body_end(self) -> None:
+        """Nothing to do."""
+
+
+_NOBODY = _Nobody()
+
+
 class Body:
     """A request body: what has come waits here until somebody takes it, then goes straight through."""
 
@@ -84,8 +97,8 @@ class Body:
             self.source.resume()
 
     def detach(self) -> None:
-        """Nobody wants the rest."""
-        self._taker = None
+        """Nobody wants the rest: what still comes is thrown away."""
+        self._taker = _NOBODY
         self.source = None
 
 

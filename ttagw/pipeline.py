@@ -48,7 +48,7 @@ class Route:
     returns.
     """
 
-    __slots__ = ("enters", "forward", "label", "leaves", "max_body", "name", "path_label", "timeout")
+    __slots__ = ("enters", "forward", "label", "leaves", "leaving", "max_body", "name", "path_label", "timeout")
 
     def __init__(self, name: str, template: str, forward: Forward, *, max_body: int, timeout: float = 0.0) -> None:
         self.name = name
@@ -59,12 +59,15 @@ class Route:
         self.timeout = timeout
         self.enters: tuple[Enter | None, ...] = ()
         self.leaves: tuple[Leave | None, ...] = ()
+        self.leaving = False
+        """Whether any layer has something to do on the way out."""
 
     def bind(self, layers: Sequence[Layer]) -> Route:
         """Prepare the layers, outermost first."""
         hooks = [found for layer in layers if (found := layer.bind(self)) is not None]
         self.enters = tuple(each.enter for each in hooks)
         self.leaves = tuple(each.leave for each in hooks)
+        self.leaving = any(self.leaves)
         return self
 
 
@@ -81,11 +84,8 @@ class Pipeline:
     def __init__(self, render: Render) -> None:
         self._render = render
 
-    def run(self, exchange: Exchange) -> None:
-        """Start an exchange whose route is known."""
-        self._enter(exchange, 0)
-
-    def _enter(self, exchange: Exchange, first: int) -> None:
+    def run(self, exchange: Exchange, first: int = 0) -> None:
+        """Start an exchange whose route is known; or, when a layer had to wait, go on with the layer at `first`."""
         route = exchange.route
         enters = route.enters
         try:
@@ -117,7 +117,7 @@ class Pipeline:
         if exchange.over:
             return
         if result is None:
-            self._enter(exchange, index)
+            self.run(exchange, index)
         else:
             self.answer(exchange, result)
 
@@ -135,7 +135,7 @@ class Pipeline:
         """The answer is there: out through the layers, then to the client."""
         exchange.status = reply.status
         exchange.reason = reply.reason
-        if exchange.entered:
+        if exchange.entered and exchange.route.leaving:
             self._leave(exchange, reply)
         exchange.sink.start(reply, source)
 

@@ -131,8 +131,8 @@ class Gateway(MultiService):
         )
 
     async def _stop(self) -> None:
-        await self.listeners.stopService()
         self.draining = True
+        await self.listeners.close(self.site)
         self.site.drain()
         if self.site.channels:
             self.log.info("finishing {count} connections", count=len(self.site.channels))
@@ -140,6 +140,8 @@ class Gateway(MultiService):
         for service in self.upstreams.values():
             for instance in service.instances:
                 instance.pool.abort()
+        # The admin side answers until the end, so that people can watch.
+        await self.listeners.stopService()
         if self._flushing.running:
             self._flushing.stop()
         self.deadlines.stop()
@@ -186,7 +188,7 @@ class Gateway(MultiService):
     def readiness(self) -> Readiness:
         """Whether traffic should come here."""
         instances = {name: len(self.upstreams[name].instances) for name in sorted(self._wanted_services())}
-        listening = len(self.listeners.ports)
+        listening = self.listeners.count
         ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
         return Readiness(ready and all(instances.values()) and not self.draining, listening, self.draining, instances)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
-from ttagw.config.base import Section, Texts
-from ttagw.config.units import Duration
+from ttagw.config.base import Listing, Name, NotEmpty, OptionalWebUrl, Section, Texts
+from ttagw.config.gateway import MANY
+from ttagw.config.units import Duration, DurationOrNone
 
 SYMMETRIC = ("HS256", "HS384", "HS512")
-ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+Algorithm = Literal[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 
 
-def _algorithms(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if value not in SYMMETRIC + ASYMMETRIC:
-            raise ValueError(f'expected algorithms among {", ".join(SYMMETRIC + ASYMMETRIC)}, got "{value}"')
-    if any(value in SYMMETRIC for value in values) and any(value in ASYMMETRIC for value in values):
+def _not_mixed(values: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
+    if len({value in SYMMETRIC for value in values}) > 1:
         raise ValueError("expected either HMAC or asymmetric algorithms for one issuer, got both")
     return values
 
@@ -29,9 +30,9 @@ class Issuer(Section):
     """What its tokens have as `iss`."""
     audience: Texts = ()
     """What its tokens must have one of as `aud`."""
-    algorithms: Annotated[Texts, AfterValidator(_algorithms)] = ("RS256", "ES256", "EdDSA")
+    algorithms: Annotated[Listing[Algorithm], NotEmpty, AfterValidator(_not_mixed)] = ("RS256", "ES256", "EdDSA")
     """The algorithms its tokens may be signed with; HMAC and asymmetric ones never together."""
-    jwks_url: str = ""
+    jwks_url: OptionalWebUrl = ""
     """Where its keys are."""
     jwks_file: str = ""
     """Or the file they are in."""
@@ -41,7 +42,7 @@ class Issuer(Section):
     """How old its keys may get."""
     role_claim: str = "role"
     """The claim with the role."""
-    role_map: dict[str, str] = {}
+    role_map: dict[str, str] = Field(default_factory=dict)
     """Its names for roles, and ours."""
     permissions_claim: str = "permissions"
     """The claim with further permissions."""
@@ -72,24 +73,20 @@ class UpstreamProof(Section):
     """The secret that `X-TTA-Assertion` is signed with; "" sends none."""
 
 
-def _issuers(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 class Auth(Section):
     """Tokens, keys, roles."""
 
-    leeway: Duration = 30.0
+    leeway: DurationOrNone = 30.0
     """How far clocks may differ."""
-    cache: int = Field(10000, ge=0)
+    cache: int = Field(default=10000, ge=0, le=MANY)
     """Verified tokens that are kept."""
     query_token: str = "access_token"  # noqa: S105 - the name of a parameter
     """Query parameter with the token, for sockets only; "" is off."""
     forward_token: bool = False
     """Whether services get the token."""
-    issuers: Annotated[tuple[Issuer, ...], BeforeValidator(_issuers)] = ()
+    issuers: Listing[Issuer] = ()
     """Whose tokens are accepted."""
-    roles: dict[str, Role] = {}
+    roles: dict[Name, Role] = Field(default_factory=dict)
     """What roles may do."""
     api_keys: ApiKeys = ApiKeys()
     """Callers that are programs."""

@@ -1,7 +1,7 @@
 """Which parts of the contract work in this version.
 
-A key whose feature does not exist yet is refused: never accepted and ignored. A value that says exactly what the gateway does
-without the feature (most often "off") is accepted. A feature that arrives deletes its rows here.
+A key whose feature does not exist yet is refused: never accepted and ignored. A value that says exactly what the
+gateway does without the feature (most often "off") is accepted. A feature that arrives deletes its rows here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ttagw.config.faults import Finding
+from ttagw.config.faults import Finding, Key, shown
 
 _CHECKS = "health checks are"
 _TOKENS = "identities are"
@@ -48,11 +48,18 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
     "admission.*": ("admission control is", ()),
     "abuse.allow": ("blocking addresses is", ([],)),
     "abuse.deny": ("blocking addresses is", ([],)),
+    "admission.adaptive": ("admission control is", (False,)),
     "abuse.*": ("blocking addresses is", ()),
+    "auth.issuers": ("checking tokens is", ([],)),
+    "auth.query_token": ("checking tokens is", ("",)),
     "auth.*": ("checking tokens is", ()),
     "websocket.*": (_SOCKETS, ()),
+    "safety.service": ("safety screening is", ("",)),
+    "safety.refuse_at": ("safety screening is", ("",)),
+    "safety.escalate_at": ("safety screening is", ("",)),
     "safety.*": ("safety screening is", ()),
     "fallbacks.*": ("fallbacks are", ()),
+    "audit.pseudonym_key_file": ("the audit trail is", ("",)),
     "audit.*": ("the audit trail is", ()),
     "tracing.endpoint": ("tracing is", ("",)),
     "tracing.*": ("tracing is", ()),
@@ -60,24 +67,31 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 """Keys by pattern (`*`: any one name or place): what is missing, and the values that are true all the same."""
 
-_NOT_YET_HASHED = ("session", "user")
+
+def missing_feature(path: Key) -> str:
+    """What is missing for this key, such as "retries are"; "" if nothing is."""
+    row = _row(path)
+    return row[0] if row is not None else ""
+
+
+def accepted(path: Key) -> tuple[Any, ...]:
+    """The values that this key may have although its feature is missing."""
+    row = _row(path)
+    return row[1] if row is not None else ()
 
 
 def check(document: dict[str, Any]) -> list[Finding]:
     """A finding for each key of a parsed document that asks for something that this version does not have."""
-    findings = list(_walk(document, ()))
-    findings += _left_out(document)
-    return findings
+    return [*_walk(document, ()), *_left_out(document), *_hashed(document)]
 
 
-def _walk(value: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
+def _walk(value: Any, path: Key) -> Iterator[Finding]:
     row = _row(path)
     if row is not None:
-        feature, accepted = row
-        if not any(value == each and type(value) is type(each) for each in accepted):
-            yield path, _refusal(feature, accepted)
-        return
-    if isinstance(value, dict):
+        feature, values = row
+        if not any(value == each and type(value) is type(each) for each in values):
+            yield path, _refusal(feature, values)
+    elif isinstance(value, dict):
         for name, each in value.items():
             yield from _walk(each, (*path, name))
     elif isinstance(value, list):
@@ -85,49 +99,53 @@ def _walk(value: Any, path: tuple[str | int, ...]) -> Iterator[Finding]:
             yield from _walk(each, (*path, index))
 
 
-def _row(path: tuple[str | int, ...]) -> tuple[str, tuple[Any, ...]] | None:
-    exact = ".".join(_generic(path))
-    if exact in _NOT_YET:
-        return _NOT_YET[exact]
-    return _NOT_YET.get(".".join([*_generic(path[:-1]), "*"])) if path else None
+def _row(path: Key) -> tuple[str, tuple[Any, ...]] | None:
+    parts = _pattern(path)
+    row = _NOT_YET.get(".".join(parts))
+    return row if row is not None or not parts else _NOT_YET.get(".".join([*parts[:-1], "*"]))
 
 
-def _generic(path: tuple[str | int, ...]) -> list[str]:
-    """The path with `*` for what people name or count."""
-    parts = [str(part) for part in path]
-    for place in (1, 3):
-        named = place == 1 and path[0] in ("services", "routes") if path else False
-        listed = place == 3 and len(path) > 2 and path[2] == "instances"
-        if len(parts) > place and (named or listed):
-            parts[place] = "*"
+def _pattern(path: Key) -> list[str]:
+    """The path with `*` for what people name or count, and for names that are no keys."""
+    parts = ["?" if isinstance(part, str) and not part.isidentifier() else str(part) for part in path]
+    if path[:1] in (("services",), ("routes",)) and len(parts) > 1:
+        parts[1] = "*"
+        if parts[0] == "services" and parts[2:3] == ["instances"] and len(parts) > 3:
+            parts[3] = "*"
     return parts
 
 
-def _refusal(feature: str, accepted: tuple[Any, ...]) -> str:
-    if not accepted:
-        return f"{feature} not available in this version; remove the key"
-    shown = {True: "true", False: "false"}.get(accepted[0], f'"{accepted[0]}"') if accepted[0] != [] else "[]"
-    if isinstance(accepted[0], int) and not isinstance(accepted[0], bool):
-        shown = str(accepted[0])
-    return f"{feature} not available in this version; remove the key or write {shown}"
+def _refusal(feature: str, values: tuple[Any, ...]) -> str:
+    sentence = f"{feature} not available in this version; remove the key"
+    return f"{sentence} or write {_written(values[0])}" if values else sentence
+
+
+def _written(value: Any) -> str:
+    return "[]" if value == [] else shown(value)
 
 
 def _left_out(document: dict[str, Any]) -> Iterator[Finding]:
-    """What a key means when it is left out can be missing as well."""
+    """Leaving `auth` out means `required`."""
     routes = document.get("routes")
     for index, route in enumerate(routes if isinstance(routes, list) else ()):
         if isinstance(route, dict) and "auth" not in route:
-            yield (
-                ("routes", index),
-                'auth is "required" when it is left out, and tokens cannot be checked in this version; write auth = "none"',
+            sentence = (
+                'auth is "required" when left out, and tokens cannot be checked in this version; write auth = "none"'
             )
+            yield ("routes", index), sentence
+
+
+def _hashed(document: dict[str, Any]) -> Iterator[Finding]:
+    """Only some kinds of `hash_key` need identities, and one of them is the default."""
     services = document.get("services")
     for name, service in services.items() if isinstance(services, dict) else ():
         if not isinstance(service, dict):
             continue
+        given = "hash_key" in service
         key = service.get("hash_key", "session")
-        if service.get("balance") == "hash" and key in _NOT_YET_HASHED:
-            yield (
-                ("services", name, "hash_key" if "hash_key" in service else "balance"),
-                f'hash_key is "{key}", and identities are not available in this version; write ip, header:NAME or cookie:NAME',
+        if key in ("session", "user") and (given or service.get("balance") == "hash"):
+            sentence = (
+                f'hash_key is "{key}"{"" if given else " when left out"}, and {_TOKENS} not available in this version; '
+                "write ip, header:NAME or cookie:NAME"
             )
+            yield ("services", name, "hash_key" if given else "balance"), sentence

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ttagw.config.faults import Finding
+from ttagw.config.faults import Finding, Key
 from ttagw.config.model import Config
+
+SHORTEST_SECRET = 32
+"""Bytes of a secret that is shared with an issuer (RFC 7518 §3.2)."""
 
 _TLS = ("ca", "cert", "key")
 
@@ -51,7 +54,7 @@ def _tables(value: Any) -> list[dict[str, Any]]:
 
 def missing(config: Config) -> list[Finding]:
     """Files that are named but cannot be read."""
-    named: list[tuple[tuple[str | int, ...], str]] = []
+    named: list[tuple[Key, str]] = []
     for name, service in config.services.items():
         if service.tls is not None:
             named += [(("services", name, "tls", key), getattr(service.tls, key)) for key in _TLS]
@@ -62,17 +65,28 @@ def missing(config: Config) -> list[Finding]:
     named.append((("audit", "pseudonym_key_file"), config.audit.pseudonym_key_file))
     named.append((("safety", "lexicon"), config.safety.lexicon))
     named += [(("routes", index, "validate"), route.validate_) for index, route in enumerate(config.routes)]
-    findings: list[Finding] = []
-    for key, path in named:
-        fault = path and _unreadable(path)
-        if fault:
-            findings.append((key, f"{path}: cannot be read: {fault}"))
+    findings = [
+        (key, f"{path}: cannot be read: {fault}") for key, path in named if (fault := path and unreadable(path))
+    ]
+    for index, issuer in enumerate(config.auth.issuers):
+        findings += _short(("auth", "issuers", index, "secret_file"), issuer.secret_file)
+    access = Path(config.log.access)
+    if config.log.access != "-" and not access.parent.is_dir():
+        findings.append((("log", "access"), f"{access}: there is no folder {access.parent}"))
     return findings
 
 
-def _unreadable(path: str) -> str:
+def unreadable(path: str) -> str:
+    """Why a file cannot be read; "" if it can."""
     try:
-        with Path(path).open("rb"):
-            return ""
+        with Path(path).open("rb") as file:
+            file.read(1)
     except OSError as error:
         return error.strerror or "not readable"
+    return ""
+
+
+def _short(key: Key, path: str) -> list[Finding]:
+    if not path or unreadable(path) or len(Path(path).read_bytes().strip()) >= SHORTEST_SECRET:
+        return []
+    return [(key, f"{path}: expected a secret of {SHORTEST_SECRET} bytes or more")]

@@ -2,67 +2,61 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from ttagw.config.base import Networks, Section, Texts, endpoint
-from ttagw.config.units import Duration, Size
+from ttagw.config.base import Endpoint, Listing, Matches, Name, Network, NotEmpty, OptionalEndpoint, Section
+from ttagw.config.units import Duration, DurationOrNone, Size, SizeOrNone
 
-_STORE = re.compile(r"sqlite:.+|memory:|rediss?://.+|redis\+sentinel://.+/.+")
+MANY = 1_000_000
+"""More than this of anything that is counted is a slip of the pen."""
 
-
-def _endpoints(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not values:
-        raise ValueError("expected at least one endpoint")
-    return tuple([endpoint(value) for value in values])
-
-
-def _optional_endpoint(value: str) -> str:
-    return value and endpoint(value)
-
-
-def _store(value: str) -> str:
-    if not _STORE.fullmatch(value):
-        raise ValueError('expected "sqlite:PATH", "memory:", "redis://…", "rediss://…" or "redis+sentinel://…/NAME"')
-    return value
+Store = Annotated[
+    str,
+    Matches(
+        r"sqlite:.+|memory:|rediss?://.+|redis\+sentinel://.+/.+",
+        '"sqlite:PATH", "memory:", "redis://…", "rediss://…" or "redis+sentinel://…/NAME"',
+        secret=True,
+    ),
+]
 
 
 class Gateway(Section):
     """Who this gateway is and where it listens."""
 
-    name: str = Field(default_factory=socket.gethostname)
+    name: Name = Field(default_factory=socket.gethostname)
     """What this gateway calls itself; default: the host's name."""
-    listen: Annotated[Texts, AfterValidator(_endpoints)] = ("tcp:8000:interface=127.0.0.1",)
-    """Endpoints for clients: `tcp:`, `ssl:` for TLS, `unix:`, `systemd:` for a socket that is passed in."""
-    admin: Annotated[str, AfterValidator(_optional_endpoint)] = "tcp:8001:interface=127.0.0.1"
+    listen: Annotated[Listing[Endpoint], NotEmpty] = ("tcp:8000:interface=127.0.0.1",)
+    """Endpoints for clients: `tcp:`, `tcp6:`, `ssl:` for TLS, `unix:`, `systemd:` for a socket that is passed in.
+    Paths in them are relative to the folder in which the daemon is started."""
+    admin: OptionalEndpoint = "tcp:8001:interface=127.0.0.1"
     """Endpoint of the admin side: health and metrics. Never public; "" turns it off."""
-    store: Annotated[str, AfterValidator(_store)] = "sqlite:ttagw.db"
+    store: Store = "sqlite:ttagw.db"
     """Where state is kept: `sqlite:PATH`, `memory:`, `redis://…`, `rediss://…` or `redis+sentinel://h:p,h:p/NAME`."""
-    workers: int = Field(1, ge=1, le=256)
+    workers: int = Field(default=1, ge=1, le=256)
     """Processes that serve; more than one needs a Redis store."""
-    trusted_proxies: Networks = ()
+    trusted_proxies: Listing[Network] = ()
     """Networks whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed."""
     proxy_protocol: bool = False
     """Whether connections begin with a PROXY header."""
-    drain: Duration = 30.0
+    drain: DurationOrNone = 30.0
     """On SIGTERM: how long what runs may take to finish."""
 
 
 class Http(Section):
     """What clients may send, and how slowly."""
 
-    max_connections: int = Field(10000, ge=1)
+    max_connections: int = Field(default=10000, ge=1, le=MANY)
     """Client connections at once; beyond it 503 and a close."""
     max_uri: Size = 8 * 1024
     """Bytes of a request target; beyond it 414."""
-    max_headers: int = Field(100, ge=1)
+    max_headers: int = Field(default=100, ge=1, le=MANY)
     """Header fields of a request; beyond it 431."""
     max_header_bytes: Size = 16 * 1024
     """Bytes of all header fields together; beyond it 431."""
-    max_body: Size = 10 * 1024 * 1024
+    max_body: SizeOrNone = 10 * 1024 * 1024
     """Bytes of a request body, unless the route says otherwise; beyond it 413."""
     header_timeout: Duration = 10.0
     """First byte of a request to the end of its headers; beyond it 408."""
@@ -81,13 +75,13 @@ class Upstream(Section):
     """Request sent to the headers of the answer."""
     idle_timeout: Duration = 60.0
     """Longest silence inside the body of an answer."""
-    max_connections: int = Field(256, ge=1)
+    max_connections: int = Field(default=256, ge=1, le=MANY)
     """Connections to one instance; more requests wait."""
-    queue_timeout: Duration = 1.0
+    queue_timeout: DurationOrNone = 1.0
     """How long a request waits for a connection."""
-    keepalive: Duration = 60.0
+    keepalive: DurationOrNone = 60.0
     """How long a connection without work is kept."""
-    retries: int = Field(2, ge=0, le=10)
+    retries: int = Field(default=2, ge=0, le=10)
     """Further tries after a failure, where that is safe."""
-    retry_budget: float = Field(0.2, ge=0, le=1)
+    retry_budget: float = Field(default=0.2, ge=0, le=1)
     """Share of requests that may be retries."""

@@ -81,7 +81,9 @@ class Lines:
         self._starts("]]" if array else "]")
         path: Path = ()
         for name in outer:
-            path = self._inside((*path, name))
+            path = (*path, name)
+            self._found.setdefault(path, line)
+            path = self._inside(path)
         path = (*path, last)
         if array:
             self._arrays[path] = self._arrays.get(path, -1) + 1

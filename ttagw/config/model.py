@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
+from pydantic import Field
 
 from ttagw.config.auth import Auth
-from ttagw.config.base import Section
+from ttagw.config.base import Listing, Name, Section
 from ttagw.config.gateway import Gateway, Http, Upstream
-from ttagw.config.policies import Abuse, Admission, Limit, TrafficClass
+from ttagw.config.policies import Abuse, Admission, ClassName, Limit, TrafficClass
 from ttagw.config.routes import Route
 from ttagw.config.seeing import Audit, Dashboard, Log, MetricsSection, Tracing
 from ttagw.config.services import Service
 from ttagw.config.sockets import Fallback, Safety, WebSocket
-
-
-def _tables(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class Config(Section):
@@ -29,13 +23,13 @@ class Config(Section):
     """What clients may send, and how slowly."""
     upstream: Upstream = Upstream()
     """Defaults for the connections to every service."""
-    services: dict[str, Service] = {}
+    services: dict[Name, Service] = Field(default_factory=dict)
     """The services, by name."""
-    routes: Annotated[tuple[Route, ...], BeforeValidator(_tables)] = ()
+    routes: Listing[Route] = ()
     """Which requests go where. Of several that match, the most specific wins."""
-    limits: dict[str, Limit] = {}
+    limits: dict[Name, Limit] = Field(default_factory=dict)
     """Rates, by name."""
-    classes: dict[str, TrafficClass] = {}
+    classes: dict[ClassName, TrafficClass] = Field(default_factory=dict)
     """What is kept for traffic classes."""
     admission: Admission = Admission()
     """How much is under way at once."""
@@ -47,7 +41,7 @@ class Config(Section):
     """WebSocket sessions."""
     safety: Safety = Safety()
     """The safety screen."""
-    fallbacks: dict[str, Fallback] = {}
+    fallbacks: dict[Name, Fallback] = Field(default_factory=dict)
     """Safe answers, by name."""
     audit: Audit = Audit()
     """The audit trail."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from ttagw.config.base import Networks, Section, Texts, word
-from ttagw.config.units import Duration, Rate
+from ttagw.config.base import Listing, Matches, Network, Section
+from ttagw.config.gateway import MANY
+from ttagw.config.units import Duration, Rate, RateValue
 
-_KEY = re.compile(r"user|ip|role|route|service|header:[!#$%&'*+.^`|~0-9A-Za-z_-]+")
-
-
-def _keys(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not _KEY.fullmatch(value):
-            raise ValueError(f'expected user, ip, role, route, service or header:NAME, got "{value}"')
-    return values
-
-
-Keys = Annotated[Texts, AfterValidator(_keys)]
+LimitKey = Annotated[
+    str,
+    Matches(
+        r"user|ip|role|route|service|header:[!#$%&'*+.^`|~0-9A-Za-z-]+", "user, ip, role, route, service or header:NAME"
+    ),
+]
+ClassName = Literal["crisis", "therapeutic", "high", "normal", "low"]
+Multiple = Annotated[float, Field(gt=0, le=1000)]
 
 
 class Limit(Section):
@@ -28,15 +25,15 @@ class Limit(Section):
 
     rate: Rate
     """How many in how long."""
-    burst: int = Field(1, ge=1)
+    burst: int = Field(default=1, ge=1, le=MANY)
     """How many at once."""
-    key: Keys = ("ip",)
+    key: Listing[LimitKey] = ("ip",)
     """What is counted apart: `user`, `ip`, `role`, `route`, `service`, `header:NAME`; empty: everything together."""
-    roles: dict[str, float] = {}
+    roles: dict[str, Multiple] = Field(default_factory=dict)
     """Multiples for roles."""
-    classes: dict[str, float] = {}
+    classes: dict[ClassName, Multiple] = Field(default_factory=dict)
     """Multiples for traffic classes."""
-    on_store_failure: word("local", "deny", "allow") = "local"  # type: ignore[valid-type]
+    on_store_failure: Literal["local", "deny", "allow"] = "local"
     """What happens while the store is away: `local`, `deny` or `allow`."""
     dry_run: bool = False
     """Count, but refuse nothing."""
@@ -45,7 +42,7 @@ class Limit(Section):
 class TrafficClass(Section):
     """What is kept for a traffic class."""
 
-    reserved: float = Field(0.0, ge=0, le=1)
+    reserved: float = Field(default=0.0, ge=0, le=1)
     """Share of `admission.in_flight` for this class alone."""
     rate: Rate | None = None
     """A ceiling of its own, by address; above it the fallback answers."""
@@ -54,7 +51,7 @@ class TrafficClass(Section):
 class Admission(Section):
     """How much is under way at once."""
 
-    in_flight: int = Field(1000, ge=1)
+    in_flight: int = Field(default=1000, ge=1, le=MANY)
     """Requests under way; beyond it the lowest classes are shed first."""
     adaptive: bool = True
     """Whether it is lowered when latency grows."""
@@ -63,11 +60,11 @@ class Admission(Section):
 class Abuse(Section):
     """Automatic blocking of addresses."""
 
-    threshold: Rate = Field("200/min", validate_default=True)  # type: ignore[assignment]
+    threshold: Rate = RateValue(200, 60.0)
     """Refusals by one address above which it is blocked."""
     block_for: Duration = 900.0
     """For how long."""
-    allow: Networks = ()
+    allow: Listing[Network] = ()
     """Never blocked."""
-    deny: Networks = ()
+    deny: Listing[Network] = ()
     """Always refused."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
 from ttagw.config.routes import Route
 from ttagw.config.services import Service
-
-_TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
-_METHOD = re.compile(r"[A-Z][A-Z-]*")
-_FRAMING = frozenset(("connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"))
-_SHORTEST_SECRET = 32
+from ttagw.core.headers import PASS, REQUESTS, RESPONSES, TRUSTED
 
 
 def check(config: Config) -> list[Finding]:
     """Every key that names something that is not there, or does not fit another key."""
     findings: list[Finding] = []
     if config.gateway.workers > 1 and not config.gateway.store.startswith("redis"):
-        findings.append((("gateway", "workers"), "more than one worker needs a Redis store: state is shared, never split"))
+        findings.append(
+            (("gateway", "workers"), "more than one worker needs a Redis store: state is shared, never split")
+        )
     for name, service in config.services.items():
         findings += [((*("services", name), *key), text) for key, text in _service(config, name, service)]
     names: dict[str, int] = {}
@@ -30,81 +28,88 @@ def check(config: Config) -> list[Finding]:
             findings.append((("routes", index, "name"), f'the name "{route.name}" is taken by routes[{first}]'))
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
+    findings += _safety(config)
     return findings
 
 
-def _service(config: Config, name: str, service: Service) -> Iterator[Finding]:
-    for index, dependency in enumerate(service.dependencies):
-        if dependency not in config.services:
-            yield ("dependencies", index), f'there is no service "{dependency}"'
-    if _depends_on_itself(config, name):
-        yield ("dependencies",), "depends on itself, directly or through others"
-    if service.fallback and service.fallback not in config.fallbacks:
-        yield ("fallback",), f'there is no fallback "{service.fallback}"'
-    secure = [each.url.startswith("https:") for each in service.instances]
-    if service.tls is not None:
-        if not any(secure):
-            yield ("tls",), "is for instances at https://, and there is none"
-        if bool(service.tls.cert) != bool(service.tls.key):
-            yield ("tls",), "cert and key go together"
-    urls = [each.url for each in service.instances]
-    for index, url in enumerate(urls):
-        if url in urls[:index]:
-            yield ("instances", index), f'"{url}" is listed twice'
+def _twice(key: str, values: Sequence[str]) -> Iterator[Finding]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield (key, index), f'"{value}" is listed twice'
 
 
-def _depends_on_itself(config: Config, name: str) -> bool:
+def _circular(names: Mapping[str, Iterable[str]], name: str) -> bool:
+    """Whether a name leads back to itself."""
     seen: set[str] = set()
-    todo = list(config.services[name].dependencies)
+    todo = list(names[name])
     while todo:
         each = todo.pop()
         if each == name:
             return True
-        if each in config.services and each not in seen:
+        if each in names and each not in seen:
             seen.add(each)
-            todo.extend(config.services[each].dependencies)
+            todo.extend(names[each])
     return False
+
+
+def _service(config: Config, name: str, service: Service) -> Iterator[Finding]:
+    yield from _twice("dependencies", service.dependencies)
+    for index, dependency in enumerate(service.dependencies):
+        if dependency not in config.services:
+            yield ("dependencies", index), f'there is no service "{dependency}"'
+    if _circular({key: each.dependencies for key, each in config.services.items()}, name):
+        yield ("dependencies",), "depends on itself, directly or through others"
+    if service.fallback and service.fallback not in config.fallbacks:
+        yield ("fallback",), f'there is no fallback "{service.fallback}"'
+    if service.tls is not None:
+        if not any(each.url.startswith("https:") for each in service.instances):
+            yield ("tls",), "is for instances at https://, and there is none"
+        if bool(service.tls.cert) != bool(service.tls.key):
+            yield ("tls",), "cert and key go together"
+    yield from _twice("instances", [each.url for each in service.instances])
 
 
 def _route(config: Config, route: Route) -> Iterator[Finding]:
     if bool(route.service) == bool(route.split):
-        yield ("service",), "expected either service or split, got " + ("both" if route.service else "neither")
-    if route.service and route.service not in config.services:
-        yield ("service",), f'there is no service "{route.service}"'
-    if route.mirror and route.mirror not in config.services:
-        yield ("mirror",), f'there is no service "{route.mirror}"'
-    for name, weight in route.split.items():
+        got = "both" if route.service else "neither"
+        yield (("service",) if route.service else ()), f"expected either service or split, got {got}"
+    for key, name in (("service", route.service), ("mirror", route.mirror)):
+        if name and name not in config.services:
+            yield (key,), f'there is no service "{name}"'
+    for name in route.split:
         if name not in config.services:
             yield ("split", name), f'there is no service "{name}"'
-        if weight < 1:
-            yield ("split", name), f"expected a weight of 1 or more, got {weight}"
     for index, limit in enumerate(route.limits):
         if limit not in config.limits:
             yield ("limits", index), f'there is no limit "{limit}"'
     if route.owner and "{" + route.owner + "}" not in route.path.split("/"):
         yield ("owner",), f'the path has no param "{{{route.owner}}}"'
-    for index, method in enumerate(route.methods):
-        if not _METHOD.fullmatch(method) or method == "CONNECT":
-            yield ("methods", index), f'expected a method such as "GET", got "{method}"'
+    for key in ("hosts", "methods", "roles", "permissions", "limits", "screen"):
+        yield from _twice(key, getattr(route, key))
     yield from _fields(route)
 
 
 def _fields(route: Route) -> Iterator[Finding]:
+    """Header fields that the gateway keeps to itself, and the same name in two spellings."""
     for key in ("headers", "set_request_headers", "set_response_headers"):
-        for name, value in getattr(route, key).items():
-            if not _TOKEN.fullmatch(name):
-                yield (key, name), f'expected the name of a header field, got "{name}"'
-            elif key != "headers" and name.lower() in _FRAMING:
-                yield (key, name), f"{name} is set by the gateway itself"
-            if not _field_value(value):
-                yield (key, name), "expected printable characters of latin-1, with no line breaks"
+        seen: dict[str, str] = {}
+        for name in getattr(route, key):
+            first = seen.setdefault(name.lower(), name)
+            if first != name:
+                yield (key, name), f'is the same field as "{first}"'
+    for name in route.headers:
+        if REQUESTS.kind(name.encode("ascii")) not in (PASS, TRUSTED):
+            yield ("headers", name), "no route sees this field; use hosts for Host"
+    for name in route.set_request_headers:
+        if REQUESTS.kind(name.encode("ascii")) not in (PASS, TRUSTED):
+            yield ("set_request_headers", name), "only the gateway itself sets this field"
+    for name in route.set_response_headers:
+        if RESPONSES.kind(name.encode("ascii")) != PASS:
+            yield ("set_response_headers", name), "only the gateway itself sets this field"
     for index, name in enumerate(route.remove_response_headers):
-        if not _TOKEN.fullmatch(name):
-            yield ("remove_response_headers", index), f'expected the name of a header field, got "{name}"'
-
-
-def _field_value(value: str) -> bool:
-    return all(char == "\t" or 0x20 <= ord(char) < 0x7F or 0xA0 <= ord(char) <= 0xFF for char in value)
+        if RESPONSES.kind(name.encode("ascii")) != PASS:
+            yield ("remove_response_headers", index), "only the gateway itself decides about this field"
+    yield from _twice("remove_response_headers", [name.lower() for name in route.remove_response_headers])
 
 
 def _issuers(config: Config) -> Iterator[Finding]:
@@ -112,6 +117,20 @@ def _issuers(config: Config) -> Iterator[Finding]:
         sources = [key for key in ("jwks_url", "jwks_file", "secret_file") if getattr(issuer, key)]
         if len(sources) != 1:
             yield ("auth", "issuers", index), "expected exactly one of jwks_url, jwks_file and secret_file"
-        symmetric = any(name.startswith("HS") for name in issuer.algorithms)
-        if sources and symmetric != (sources[0] == "secret_file"):
+        elif (issuer.algorithms[0] in SYMMETRIC) != (sources == ["secret_file"]):
             yield ("auth", "issuers", index, "algorithms"), "HMAC goes with secret_file, everything else with jwks"
+    roles = {name: role.inherits for name, role in config.auth.roles.items()}
+    for name, inherited in roles.items():
+        for index, each in enumerate(inherited):
+            if each not in roles:
+                yield ("auth", "roles", name, "inherits", index), f'there is no role "{each}"'
+        if _circular(roles, name):
+            yield ("auth", "roles", name, "inherits"), "inherits from itself, directly or through others"
+
+
+def _safety(config: Config) -> Iterator[Finding]:
+    if config.safety.service and config.safety.service not in config.services:
+        yield ("safety", "service"), f'there is no service "{config.safety.service}"'
+    for name, fallback in config.fallbacks.items():
+        if fallback.default_region not in fallback.regions:
+            yield ("fallbacks", name, "default_region"), f'there is no region "{fallback.default_region}"'

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from ttagw.config.base import Section, word
+from ttagw.config.base import OptionalWebUrl, Section
 from ttagw.config.units import Duration
 
 
@@ -22,11 +24,12 @@ class Audit(Section):
 class Log(Section):
     """The access log, and how much the daemon says."""
 
-    access: str = Field("-", min_length=1)
-    """The access log: `-` for standard output, or a path, opened anew on SIGHUP and SIGUSR1."""
-    format: word("json", "combined") = "json"  # type: ignore[valid-type]
+    access: str = Field(default="-", min_length=1)
+    """The access log: `-` for standard output, or a path, opened anew on SIGHUP and SIGUSR1. A relative path
+    begins at the folder of the configuration file."""
+    format: Literal["json", "combined"] = "json"
     """`json` or `combined`."""
-    level: word("debug", "info", "warn", "error", "critical") = "info"  # type: ignore[valid-type]
+    level: Literal["debug", "info", "warn", "error", "critical"] = "info"
     """The least that the application log tells: `debug`, `info`, `warn`, `error` or `critical`."""
 
 
@@ -40,9 +43,9 @@ class MetricsSection(Section):
 class Tracing(Section):
     """Traces."""
 
-    endpoint: str = ""
+    endpoint: OptionalWebUrl = ""
     """OTLP/HTTP collector such as `http://127.0.0.1:4318`; "" is none."""
-    sample: float = Field(0.1, ge=0, le=1)
+    sample: float = Field(default=0.1, ge=0, le=1)
     """Share of requests that are traced."""
 
 

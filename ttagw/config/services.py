@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
-from ttagw.config.base import Numbers, Section, Texts, word
-from ttagw.config.units import Duration
+from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, Section
+from ttagw.config.faults import shown
+from ttagw.config.gateway import MANY
+from ttagw.config.units import Duration, DurationOrNone
 
-_HASH_KEY = re.compile(r"session|user|ip|(header|cookie):[!#$%&'*+.^`|~0-9A-Za-z_-]+")
+_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the token of RFC 9110
 
 
-def _url(value: str) -> str:
-    wrong = f'expected an address such as "http://127.0.0.1:8082", got "{value}"'
+def url_of_instance(value: str) -> str:
+    """`http://HOST[:PORT]` or `https://HOST[:PORT]`. Raises `ValueError`; never says what is before an `@`."""
+    if "@" in value:
+        raise ValueError("expected an address without a user and password")
+    match = _URL.fullmatch(value)
     try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and value.isascii()
-    except ValueError:
-        raise ValueError(wrong) from None
-    if not good or parts.path or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"[\s#?]", value):
-        raise ValueError(wrong)
+        good = match is not None and 0 < int(match[2] or 80) <= 65535 and IPv6Address(match[1] or "::1") is not None
+    except AddressValueError:
+        good = False
+    if not good:
+        raise ValueError(f'expected an address such as "http://127.0.0.1:8082", got {shown(value)}')
     return value
 
 
 class Instance(Section):
     """One place where a service runs."""
 
-    url: Annotated[str, AfterValidator(_url)]
+    url: Annotated[str, AfterValidator(url_of_instance)]
     """`http://HOST[:PORT]` or `https://HOST[:PORT]`."""
-    weight: int = Field(1, ge=1, le=1000)
+    weight: int = Field(default=1, ge=1, le=1000)
     """Its share of the requests."""
-    zone: str = ""
+    zone: OptionalName = ""
     """Where it is; other zones are used when this one has nothing left."""
 
 
-def _instances(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
-    if not value:
-        raise ValueError("expected at least one instance")
-    return tuple([{"url": each} if isinstance(each, str) else each for each in value])
+def _table(value: Any) -> Any:
+    if not isinstance(value, str | dict | Instance):
+        raise ValueError(f"expected an address or a table with url, got {shown(value)}")
+    return {"url": value} if isinstance(value, str) else value
 
 
-def _hash_key(value: str) -> str:
-    if not _HASH_KEY.fullmatch(value):
-        raise ValueError(f'expected session, user, ip, header:NAME or cookie:NAME, got "{value}"')
-    return value
+@dataclass(frozen=True)
+class _OrText:
+    """The JSON Schema of a table that can be written as a text too."""
+
+    example: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, inner: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "examples": [self.example]}, inner(schema)]}
+
+
+AnyInstance = Annotated[Instance, BeforeValidator(_table), _OrText("http://127.0.0.1:8082")]
 
 
 class Tls(Section):
@@ -67,57 +79,62 @@ class Tls(Section):
 class Health(Section):
     """How instances are checked."""
 
-    type: word("http", "tcp", "websocket", "none") = "http"  # type: ignore[valid-type]
+    type: Literal["http", "tcp", "websocket", "none"] = "http"
     """`http`, `tcp`, `websocket` or `none`."""
-    path: str = Field("/health", pattern="^/")
+    path: Annotated[str, Matches(r"/[\x21-\x7e]*", 'a path such as "/health"')] = "/health"
     """What is asked for."""
     interval: Duration = 10.0
     """Between two checks, ±10 %."""
     timeout: Duration = 2.0
     """For one check."""
-    unhealthy_after: int = Field(3, ge=1)
+    unhealthy_after: int = Field(default=3, ge=1, le=MANY)
     """Failures in a row that take an instance out."""
-    healthy_after: int = Field(2, ge=1)
+    healthy_after: int = Field(default=2, ge=1, le=MANY)
     """Successes in a row that bring it back."""
-    expect: Numbers = (200,)
+    expect: Annotated[Listing[Annotated[int, Field(ge=100, le=599)]], NotEmpty] = (200,)
     """Statuses that are a success."""
 
 
 class Breaker(Section):
     """When a service is left alone for a while."""
 
-    consecutive_failures: int = Field(5, ge=1)
+    consecutive_failures: int = Field(default=5, ge=1, le=MANY)
     """So many in a row open it."""
-    failure_ratio: float = Field(0.5, gt=0, le=1)
+    failure_ratio: float = Field(default=0.5, gt=0, le=1)
     """Or this share of the calls in the window."""
-    minimum_calls: int = Field(10, ge=1)
+    minimum_calls: int = Field(default=10, ge=1, le=MANY)
     """Calls in the window below which the share says nothing."""
     window: Duration = 30.0
     """What is looked back on."""
     slow_call: Duration = 10.0
     """A call that takes longer is slow."""
-    slow_ratio: float = Field(1.0, gt=0, le=1)
+    slow_ratio: float = Field(default=1.0, gt=0, le=1)
     """Share of slow calls that opens it."""
     open_for: Duration = 60.0
     """How long it stays open at first."""
-    half_open_calls: int = Field(3, ge=1)
+    half_open_calls: int = Field(default=3, ge=1, le=MANY)
     """Probes at once while it is half open."""
+
+
+HashKey = Annotated[
+    str, Matches(rf"session|user|ip|(?:header|cookie):{_TOKEN}", "session, user, ip, header:NAME or cookie:NAME")
+]
 
 
 class Service(Section):
     """A service and its instances."""
 
-    instances: Annotated[tuple[Instance, ...], BeforeValidator(_instances)]
+    instances: Annotated[Listing[AnyInstance], NotEmpty]
     """URLs, or tables of `url`, `weight` and `zone`."""
-    balance: word("p2c", "round_robin", "least_conn", "hash") = "p2c"  # type: ignore[valid-type]
+    balance: Literal["p2c", "round_robin", "least_conn", "hash"] = "p2c"
     """`p2c` (peak EWMA), `round_robin`, `least_conn` or `hash`."""
-    hash_key: Annotated[str, AfterValidator(_hash_key)] = "session"
-    """For `hash`: `session`, `user`, `ip`, `header:NAME` or `cookie:NAME`."""
-    dependencies: Texts = ()
+    hash_key: HashKey = "session"
+    """For `hash`: `session`, `user`, `ip`, `header:NAME` or `cookie:NAME`. The first two need identities."""
+    dependencies: Listing[Name] = ()
     """Services without which this one is degraded."""
-    fallback: str = ""
+    fallback: OptionalName = ""
     """The safe answer of `[fallbacks]` when nothing else answers."""
-    slow_start: Duration = 30.0
+    slow_start: DurationOrNone = 30.0
     """How long an instance that comes back takes to reach its full share."""
     tls: Tls | None = None
     """For instances at `https://`."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
-from ttagw.config.base import Section, Texts, word
-from ttagw.config.units import Duration, Rate, Size
+from ttagw.config.base import Listing, Matches, Name, OptionalName, Origin, Section, Texts, WebUrl
+from ttagw.config.gateway import MANY
+from ttagw.config.units import Duration, DurationOrNone, Rate, RateValue, Size
 
-LEVELS = ("caution", "warning", "danger", "critical")
+Level = Literal["", "caution", "warning", "danger", "critical"]
 
 
 class Idle(Section):
@@ -37,13 +38,13 @@ class Session(Section):
 class WebSocket(Section):
     """WebSocket sessions."""
 
-    max_connections: int = Field(10000, ge=1)
+    max_connections: int = Field(default=10000, ge=1, le=MANY)
     """Sockets at once."""
-    per_user: int = Field(5, ge=1)
+    per_user: int = Field(default=5, ge=1, le=MANY)
     """Sockets of one user; beyond it close 1013."""
     max_message: Size = 64 * 1024
     """Bytes of a message; beyond it close 1009."""
-    rate: Rate = Field("10/2s", validate_default=True)  # type: ignore[assignment]
+    rate: Rate = RateValue(10, 2.0)
     """Messages of one socket; beyond it a NACK."""
     ping: Duration = 25.0
     """Between two pings."""
@@ -51,11 +52,11 @@ class WebSocket(Section):
     """How long a pong may take."""
     idle: Idle = Idle()
     """How long a socket may be silent."""
-    origins: Texts = ()
+    origins: Listing[Origin] = ()
     """Origins that browsers must come from; empty: the same host only."""
-    resume: Duration = 300.0
+    resume: DurationOrNone = 300.0
     """How long a lost session waits for its return."""
-    resume_messages: int = Field(1000, ge=0)
+    resume_messages: int = Field(default=1000, ge=0, le=MANY)
     """Messages that are kept for it."""
     session: Session = Session()
     """How long a session should last."""
@@ -75,7 +76,7 @@ class Deadlines(Section):
 class Alerts(Section):
     """Who is told."""
 
-    webhooks: Texts = ()
+    webhooks: Listing[WebUrl] = ()
     """URLs; signed with HMAC-SHA-256, retried until acknowledged."""
     acknowledge_within: Deadlines = Deadlines()
     """By when a person must have answered."""
@@ -88,15 +89,15 @@ class Safety(Section):
     """TOML file of weighted phrases; default: the one that is shipped."""
     fields: Texts = ("text", "message", "content", "description", "notes")
     """JSON fields that people write in."""
-    service: str = ""
+    service: OptionalName = ""
     """A service that is asked as well."""
     budget: Duration = 0.2
     """How long it may take."""
-    on_failure: word("lexicon", "flag", "refuse") = "lexicon"  # type: ignore[valid-type]
+    on_failure: Literal["lexicon", "flag", "refuse"] = "lexicon"
     """What happens when it fails: `lexicon`, `flag` or `refuse`."""
-    refuse_at: word("", *LEVELS) = ""  # type: ignore[valid-type]
+    refuse_at: Level = ""
     """The level from which on requests are refused; "" is never."""
-    escalate_at: word("", *LEVELS) = "danger"  # type: ignore[valid-type]
+    escalate_at: Level = "danger"
     """The level from which on people are told."""
     alerts: Alerts = Alerts()
     """Who is told."""
@@ -111,8 +112,8 @@ class Region(Section):
     """The number to call."""
 
 
-def _regions(value: Any) -> Any:
-    if isinstance(value, dict) and not value:
+def _regions(value: dict[str, Region]) -> dict[str, Region]:
+    if not value:
         raise ValueError("expected at least one region")
     return value
 
@@ -120,11 +121,11 @@ def _regions(value: Any) -> Any:
 class Fallback(Section):
     """A safe answer when nothing else answers."""
 
-    status: int = Field(503, ge=200, le=599)
+    status: int = Field(default=503, ge=200, le=599)
     """Its status."""
-    region_header: str = ""
+    region_header: Annotated[str, Matches(r"[!#$%&'*+.^`|~0-9A-Za-z-]*", "the name of a header field")] = ""
     """The header with the caller's region."""
-    default_region: str = "US"
+    default_region: Name = "US"
     """The region without one."""
-    regions: Annotated[dict[str, Region], BeforeValidator(_regions)]
+    regions: Annotated[dict[Name, Region], AfterValidator(_regions)]
     """Help, by region."""

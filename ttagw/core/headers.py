@@ -1,13 +1,20 @@
 """What happens to each header field on its way through, decided by its name alone.
 
-Names come back in the same spelling from the same clients and services, so the decision for a spelling is made once and
-kept in a bounded table; a request then costs one look-up a field. Sources: RFC 9110 §7.6.1 (hop-by-hop fields),
-domain.md §3 (identity).
+The decision is made once for each sequence of names, see `Plans`. Sources: RFC 9110 §7.6.1 (hop-by-hop fields), RFC 3875
+(why underscores are refused).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+
+Fields = list[tuple[bytes, bytes]]
+
+_KEPT = 1024
+"""Plans kept."""
+_LONGEST_KEPT = 2048
+"""Bytes of names above which a plan is not worth its memory."""
 
 PASS = 0
 """Forward as it came."""
@@ -26,9 +33,6 @@ UPGRADE = 9
 EXPECT = 10
 REFUSE = 11
 """A name with an underscore: CGI-like services cannot tell it from the same name with a hyphen."""
-
-_SPELLINGS = 2048
-"""Spellings kept per table; beyond it new ones are decided anew each time."""
 
 IDENTITY = frozenset(
     (
@@ -86,42 +90,87 @@ _RESPONSE: dict[bytes, int] = {
 }
 
 
-class Names:
-    """Decisions by name, `kinds[name]` for any spelling; a missing one is decided by `decide` and kept."""
+class Plan:
+    """What to do with a head whose fields have certain names in a certain order."""
 
-    __slots__ = ("_known", "_request", "kinds")
+    __slots__ = ("coding", "connection", "host", "keep", "length", "special")
 
-    def __init__(self, known: dict[bytes, int], *, request: bool) -> None:
+    def __init__(self, kinds: Sequence[int], *, trusted: bool) -> None:
+        passing = (PASS, TRUSTED) if trusted else (PASS,)
+        ignored = (*passing, DROP, TRUSTED) if trusted else (*passing, DROP, TRUSTED, FORWARDED, REQUEST_ID)
+        self.keep = _picker([place for place, kind in enumerate(kinds) if kind in passing], len(kinds))
+        """Gives the fields that go on."""
+        self.host = _only(kinds, HOST)
+        """Place of the one Host; -1: there is none, -2: there are several. The same below."""
+        self.length = _only(kinds, CONTENT_LENGTH)
+        self.coding = _only(kinds, TRANSFER_ENCODING)
+        self.connection = _only(kinds, CONNECTION)
+        self.special = tuple([(kind, place) for place, kind in enumerate(kinds) if kind not in (*ignored, HOST)])
+        """Kind and place of every other field that means something here."""
+
+
+def _only(kinds: Sequence[int], kind: int) -> int:
+    count = kinds.count(kind)
+    return kinds.index(kind) if count == 1 else -1 - (count > 1)
+
+
+def _picker(places: Sequence[int], size: int) -> Callable[[Fields], Fields]:
+    if len(places) == size:
+        return list
+    if len(places) < 2:
+        return lambda raw: [raw[place] for place in places]
+    getter = itemgetter(*places)
+    return lambda raw: list(getter(raw))
+
+
+class Plans:
+    """Plans by the names of a head's fields.
+
+    The same clients and services send the same names in the same order again and again, so a plan is nearly always there
+    already. The table is bounded: when it is full it begins anew.
+    """
+
+    __slots__ = ("_known", "_plans", "_request", "_trusted")
+
+    def __init__(self, known: dict[bytes, int], *, request: bool, trusted: bool) -> None:
         self._known = known
         self._request = request
-        self.kinds: dict[bytes, int] = {}
-        for name, kind in known.items():
-            self.kinds[name] = self.kinds[name.title()] = kind
+        self._trusted = trusted
+        self._plans: dict[tuple[bytes, ...], Plan] = {}
 
-    def decide(self, name: bytes) -> int:
+    def of(self, raw: Fields) -> Plan:
+        """The plan for these fields."""
+        names = tuple([name for name, _ in raw])
+        plan = self._plans.get(names)
+        return self._make(names) if plan is None else plan
+
+    def _make(self, names: tuple[bytes, ...]) -> Plan:
+        if len(self._plans) >= _KEPT:
+            self._plans.clear()
+        plan = Plan([self.kind(name) for name in names], trusted=self._trusted)
+        if sum(map(len, names)) <= _LONGEST_KEPT:
+            self._plans[names] = plan
+        return plan
+
+    def kind(self, name: bytes) -> int:
         """What to do with a field of this name, in whatever spelling."""
         lower = name.lower()
         kind = self._known.get(lower)
-        if kind is None:
-            kind = self._by_shape(lower)
-        if len(self.kinds) < _SPELLINGS:
-            self.kinds[name] = kind
-        return kind
-
-    def _by_shape(self, lower: bytes) -> int:
-        if not self._request:
-            return PASS
+        if kind is not None or not self._request:
+            return kind or PASS
         if b"_" in lower:
             return REFUSE
         if lower.startswith(b"x-forwarded-"):
             return TRUSTED
-        if lower.startswith((b"x-tta-", b"ttagw-")):
-            return DROP
-        return PASS
+        return DROP if lower.startswith((b"x-tta-", b"ttagw-")) else PASS
 
 
-REQUEST = Names(_REQUEST, request=True)
-RESPONSE = Names(_RESPONSE, request=False)
+REQUESTS = Plans(_REQUEST, request=True, trusted=False)
+"""For clients."""
+TRUSTED_REQUESTS = Plans(_REQUEST, request=True, trusted=True)
+"""For trusted proxies."""
+RESPONSES = Plans(_RESPONSE, request=False, trusted=True)
+"""For services."""
 
 
 def connection_options(values: Iterable[bytes]) -> frozenset[bytes]:

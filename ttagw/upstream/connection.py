@@ -18,16 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ttagw.attempt import Attempt
-from ttagw.core.headers import (
-    CONNECTION,
-    CONTENT_LENGTH,
-    DROP,
-    PASS,
-    RESPONSE,
-    TRANSFER_ENCODING,
-    connection_options,
-    without,
-)
+from ttagw.core.headers import CONNECTION, RESPONSES, Plan, connection_options, without
 from ttagw.errors import GatewayError, UpstreamBrokenError, UpstreamClosedError, UpstreamTimeoutError
 from ttagw.model import UNKNOWN, Body, Exchange, Fields, Reply, Sink
 from ttagw.upstream.head import request_head
@@ -41,9 +32,21 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 200
 MAX_INTERIM = 10
 
-_kinds = RESPONSE.kinds
+_USUAL_OPTIONS = (b"keep-alive", b"close")
 _UPLOAD_CHECK = 1.0
 """Seconds between two looks at an upload that the service is still taking."""
+
+
+class KnownHead:
+    """The head of an answer that was read before: its bytes, and what they said."""
+
+    __slots__ = ("fields", "head", "length", "status")
+
+    def __init__(self, head: bytes, status: int, fields: Fields, length: int) -> None:
+        self.head = head
+        self.status = status
+        self.fields = fields
+        self.length = length
 
 
 class _Phase:
@@ -74,6 +77,7 @@ class UpstreamConnection:
         "_http11",
         "_interim",
         "_keep",
+        "_known",
         "_parser",
         "_paused",
         "_phase",
@@ -104,6 +108,7 @@ class UpstreamConnection:
         self._chunks: list[bytes] = []
         self._phase = _Phase.IDLE
         self._reply: Reply | None = None
+        self._known: KnownHead | None = None
         self._paused = self._uploading = self._chunked = self._dirty = self._keep = False
         self._head_request = self._http11 = self._until_close = False
         self._head_bytes = self._interim = 0
@@ -136,8 +141,11 @@ class UpstreamConnection:
             # Nobody has asked for anything.
             self.close()
             return
+        now = self._pool.monotonic()
         if self._phase == _Phase.HEAD:
             if not self._head_bytes:
+                if self._known is not None and self._answered_as_before(data, self._known, now):
+                    return
                 self._http11 = data.startswith(b"HTTP/1.1 ")
             self._head_bytes += len(data)
         try:
@@ -148,31 +156,63 @@ class UpstreamConnection:
         except HttpParserUpgrade:
             self._fail(UpstreamBrokenError("unasked_upgrade"))
             return
-        if self._phase == _Phase.HEAD:
-            if self._head_bytes >= MAX_HEAD:
-                self._fail(UpstreamBrokenError("head_too_large"))
-            return
-        self._pass_on()
+        if self._phase != _Phase.HEAD:
+            self._pass_on(data, now)
+        elif self._head_bytes >= MAX_HEAD:
+            self._fail(UpstreamBrokenError("head_too_large"))
 
-    def _pass_on(self) -> None:
+    def _answered_as_before(self, data: bytes, known: KnownHead, now: float) -> bool:
+        """A head that is byte for byte the one before needs no parser, if the whole of its answer is here."""
+        head = known.head
+        if not data.startswith(head) or len(data) - len(head) != known.length or self._head_request or self._uploading:
+            return False
+        attempt, self._attempt = self._attempt, None
+        if attempt is None or self._paused or self._writer.queued:
+            self._attempt = attempt
+            return False
+        self._phase = _Phase.IDLE
+        self.fresh = False
+        self._pool.released(self, now)
+        attempt.answered_whole(Reply(known.status, known.fields[:], data[len(head) :]), now)
+        return True
+
+    def _pass_on(self, data: bytes, now: float) -> None:
         """Tell what this read has brought. Only now: a callback of the parser is no place to answer from."""
         reply = self._reply
+        chunks = self._chunks
         if reply is not None:
             self._reply = None
-            self._attempt.answered(reply, self)  # type: ignore[union-attr]
-        chunks = self._chunks
+            if self._phase == _Phase.DONE and not self._head_request:
+                reply.body = b"".join(chunks)
+                self._known = self._remember(reply, data)
+                self._whole(reply, now)
+                return
+            self._attempt.answered(reply, self, now)  # type: ignore[union-attr]
         if chunks:
             self._chunks = []
             for chunk in chunks:
                 self._sink.write(chunk)
-        if self._attempt is None:
-            return
         if self._phase == _Phase.DONE:
             self._complete()
         else:
             if not self._paused:
-                self.deadline = self._pool.monotonic() + self._pool.idle_timeout
+                self.deadline = now + self._pool.idle_timeout
             self._sink.flush()
+
+    def _remember(self, reply: Reply, data: bytes) -> KnownHead | None:
+        """What to recognise the next head by; None where one read did not hold exactly one counted answer."""
+        body = len(reply.body or b"")
+        if not self._keep or self._dirty or reply.length != body or not body or self._head_bytes != len(data):
+            return None
+        return KnownHead(data[: len(data) - body], reply.status, reply.fields[:], body)
+
+    def _whole(self, reply: Reply, now: float) -> None:
+        """The answer has come whole, in one read."""
+        attempt = self._attempt
+        self._attempt = None
+        self._give_back(now)
+        if attempt is not None:
+            attempt.answered_whole(reply, now)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
@@ -190,7 +230,7 @@ class UpstreamConnection:
 
     # As what an attempt sends with
 
-    def send(self, attempt: Attempt, exchange: Exchange, target: bytes) -> None:
+    def send(self, attempt: Attempt, exchange: Exchange, target: bytes, now: float) -> None:
         """Send the request, and the body as it comes."""
         self._attempt = attempt
         self._exchange = exchange
@@ -205,16 +245,22 @@ class UpstreamConnection:
             if exchange.length == UNKNOWN:
                 head += b"0\r\n\r\n"
             self._uploading = False
-            self.deadline = pool.monotonic() + max(pool.response_timeout, exchange.route.timeout)
+            self.deadline = now + self._patience()
             self._writer.write(head)
-            return
-        self._send_body(head, body, chunked=exchange.length == UNKNOWN)
+        else:
+            self._send_body(head, body, now)
 
-    def _send_body(self, head: bytes, body: Body, *, chunked: bool) -> None:
+    def _patience(self) -> float:
+        """Seconds until the head of the answer must have come."""
+        usual = self._pool.response_timeout
+        timeout = self._exchange.route.timeout
+        return timeout if timeout > usual else usual
+
+    def _send_body(self, head: bytes, body: Body, now: float) -> None:
         self._body = body
-        self._chunked = chunked
+        self._chunked = chunked = self._exchange.length == UNKNOWN
         self._uploading = True
-        self.deadline = self._pool.monotonic() + _UPLOAD_CHECK
+        self.deadline = now + _UPLOAD_CHECK
         held = body.take()
         if held:
             head += b"%x\r\n%b\r\n" % (len(held), held) if chunked else held
@@ -238,8 +284,7 @@ class UpstreamConnection:
         self._uploading = False
         self._body = None
         if self._phase == _Phase.HEAD:
-            pool = self._pool
-            self.deadline = pool.monotonic() + max(pool.response_timeout, self._exchange.route.timeout)
+            self.deadline = self._pool.monotonic() + self._patience()
 
     def _press_back(self) -> None:
         if self._writer.queued >= HIGH_WATER and self._body is not None and self._body.source is not None:
@@ -306,41 +351,37 @@ class UpstreamConnection:
 
     def _read_head(self, status: int, raw: Fields) -> Reply:
         """The answer's head as it goes on: end-to-end fields in their order, and how long the body is."""
-        if status > 599 or len(raw) > MAX_FIELDS:
-            raise _Refused("bad_status" if status > 599 else "too_many_fields")
-        if not self._http11 and self._parser.get_http_version() not in ("1.1", "1.0"):
+        if status > 599:
+            raise _Refused("bad_status")
+        if len(raw) > MAX_FIELDS:
+            raise _Refused("too_many_fields")
+        if self._head_bytes > MAX_HEAD and sum([len(name) + len(value) + 4 for name, value in raw]) > MAX_HEAD:
+            raise _Refused("head_too_large")
+        parser = self._parser
+        if not self._http11 and parser.get_http_version() not in ("1.1", "1.0"):
             raise _Refused("bad_version")
-        fields: Fields = []
+        plan = RESPONSES.of(raw)
+        fields = plan.keep(raw)
         length = UNKNOWN
-        coding = b""
-        options: list[bytes] = []
-        for field in raw:
-            kind = _kinds.get(field[0], -1)
-            if kind == -1:
-                kind = RESPONSE.decide(field[0])
-            if kind == PASS:
-                fields.append(field)
-            elif kind == CONTENT_LENGTH:
-                length = _content_length(field[1])
-            elif kind == TRANSFER_ENCODING:
-                if coding or field[1].strip(b" \t").lower() != b"chunked":
-                    raise _Refused("bad_transfer_encoding")
-                coding = b"chunked"
-            elif kind == CONNECTION:
-                options.append(field[1])
-            elif kind != DROP:
-                continue
-        if coding and (length != UNKNOWN or self._parser.get_http_version() == "1.0"):
-            raise _Refused("bad_transfer_encoding")
-        self._keep = self._parser.should_keep_alive()
-        self._until_close = length == UNKNOWN and not coding
-        if options:
-            fields = self._without_options(fields, options)
+        if plan.coding != -1:
+            self._check_coding(raw, plan)
+        elif plan.length >= 0:
+            length = _content_length(raw[plan.length][1])
+        elif plan.length != -1:
+            raise _Refused("bad_content_length")
+        self._until_close = length == UNKNOWN and plan.coding == -1
+        self._keep = parser.should_keep_alive()
+        if plan.connection != -1 and (plan.connection < 0 or raw[plan.connection][1] not in _USUAL_OPTIONS):
+            fields = _without_options(fields, raw, plan)
         return Reply(status, fields, None, length)
 
-    def _without_options(self, fields: Fields, options: list[bytes]) -> Fields:
-        named = connection_options(options) - {b"close", b"keep-alive"}
-        return without(fields, named) if named else fields
+    def _check_coding(self, raw: Fields, plan: Plan) -> None:
+        """Exactly one `chunked`, in HTTP/1.1, and no Content-Length beside it (RFC 9112 §6.1)."""
+        once = plan.coding >= 0 and plan.length == -1
+        if not once or raw[plan.coding][1].strip(b" \t").lower() != b"chunked":
+            raise _Refused("bad_transfer_encoding")
+        if self._parser.get_http_version() == "1.0":
+            raise _Refused("bad_transfer_encoding")
 
     def on_body(self, data: bytes) -> None:
         """More of the answer's body."""
@@ -374,25 +415,29 @@ class UpstreamConnection:
         return False
 
     def _complete(self) -> None:
-        """The answer has come whole."""
+        """The streamed answer has come to its end."""
         attempt = self._attempt
         # The pool may hand this connection to the next exchange at once: that one has another sink.
         sink = self._sink
         self._attempt = None
+        self._give_back(self._pool.monotonic())
+        if attempt is not None:
+            attempt.finished()
+            sink.finish()
+
+    def _give_back(self, now: float) -> None:
+        """Back to the pool, if it can be used again."""
         reusable = self._keep and not self._dirty and not self._uploading and not self._writer.queued
         self._let_go()
         if self._head_request:
             self._parser = HttpResponseParser(self)
         if reusable:
             self.fresh = False
-            self._pool.released(self)
+            self._pool.released(self, now)
         elif self._dirty or self._uploading:
             self.abort()
         else:
             self.close()
-        if attempt is not None:
-            attempt.finished()
-            sink.finish()
 
     def _let_go(self) -> None:
         self._chunks = []
@@ -401,7 +446,8 @@ class UpstreamConnection:
             self._body = None
         self._phase = _Phase.IDLE
         self._reply = None
-        self.resume()
+        if self._paused:
+            self.resume()
 
     def _fail(self, error: GatewayError, *, stale: bool = False) -> None:
         attempt = self._attempt
@@ -457,6 +503,13 @@ class UpstreamConnection:
 
 class _Refused(Exception):  # noqa: N818 - it never leaves this module
     """Stops llhttp from inside a callback."""
+
+
+def _without_options(fields: Fields, raw: Fields, plan: Plan) -> Fields:
+    """The fields without those that a `Connection` field names."""
+    values = [raw[place][1] for kind, place in plan.special if kind == CONNECTION]
+    named = connection_options(values) - {b"close", b"keep-alive"}
+    return without(fields, named) if named else fields
 
 
 def _content_length(value: bytes) -> int:

@@ -134,12 +134,12 @@ class InstancePool:
         self._opening.pop(connection, None)
         self._give(connection)
 
-    def released(self, connection: UpstreamConnection) -> None:
+    def released(self, connection: UpstreamConnection, now: float) -> None:
         """A connection has done its work and can do more."""
         if self._waiting or self._stopped:
             self._give(connection)
         else:
-            connection.deadline = self.monotonic() + self._settings.keepalive
+            connection.deadline = now + self._settings.keepalive
             self._idle.append(connection)
 
     def _give(self, connection: UpstreamConnection) -> None:

@@ -85,16 +85,21 @@ class Answer:
         self.started = False
 
     def start(self, reply: Reply, source: BodySource | None = None) -> None:
-        """The answer begins. Without `source` it is complete as well."""
+        """The answer begins. Without `source` it is complete as well, and leaves in one write."""
         self.started = True
         self._reply = reply
-        self._parts = []
-        self._size = 0
-        self._source = source
         if source is None:
-            if reply.body:
-                self.write(reply.body)
-            self.finish()
+            body = reply.body or b""
+            head = self._head(len(body))
+            if self._framing == _Framing.NOTHING:
+                body = b""
+            self._exchange.bytes_out = len(body)
+            self._writer.write(head + body)
+            self._done()
+        else:
+            self._source = source
+            self._parts = []
+            self._size = 0
 
     def write(self, data: bytes) -> None:
         """More body; sent by the next `flush` or `finish`."""
@@ -123,9 +128,15 @@ class Answer:
         if self._framing == _Framing.CHUNKED:
             self._writer.write(b"0\r\n\r\n")
         elif self._framing == _Framing.COUNTED and self._left:
-            self.abort()
+            if self._left > 0:
+                self.abort()
+            # Below 0 it was too long, and has been cut.
             return
         self._source = None
+        self._done()
+
+    def _done(self) -> None:
+        # A connection that waits for its next request holds nothing of the last one.
         del self._exchange, self._reply
         self._client.answered(close=self._close)
 
@@ -138,11 +149,12 @@ class Answer:
         reply = self._reply
         exchange = self._exchange
         self._close = close = self._client.closes_after()
-        parts = [_STATUS[reply.status], exchange.id]
-        if exchange.method == b"HEAD" or reply.status in _BODYLESS:
+        status = reply.status
+        parts = [_STATUS[status], exchange.id]
+        if status in _BODYLESS or exchange.method == b"HEAD":
             self._framing = _Framing.NOTHING
             announced = reply.length
-            if announced != UNKNOWN and reply.status != 204 and (announced or exchange.method == b"HEAD"):
+            if announced != UNKNOWN and status != 204 and (announced or exchange.method == b"HEAD"):
                 parts.append(b"\r\ncontent-length: %d" % announced)
         elif length != UNKNOWN:
             self._framing = _Framing.COUNTED

@@ -18,7 +18,7 @@ from ttagw.model import Exchange
 from ttagw.web.answer import Answer
 from ttagw.web.reader import RequestReader
 from ttagw.wire.deadlines import NEVER
-from ttagw.wire.writer import Writer, writer_for
+from ttagw.wire.writer import HIGH_WATER, Writer, writer_for
 
 if TYPE_CHECKING:
     from ttagw.web.site import GatewaySite
@@ -125,7 +125,8 @@ class Channel:
         self._running = True
         site = self._site
         queue = self._reader.queue
-        while queue and self._current is None and not self._closing:
+        # Answers that the client does not take are not piled up: the next request waits.
+        while queue and self._current is None and not self._closing and self._writer.queued < HIGH_WATER:
             self._current = exchange = queue.pop(0)
             self._requests += 1
             self._answer.begin(exchange)
@@ -149,7 +150,7 @@ class Channel:
         if exchange is None or not exchange.keep_alive or exchange is self._reader.reading:
             return True
         site = self._site
-        return self._requests >= MOST_REQUESTS or site.draining or self._monotonic() - self._began >= MOST_SECONDS
+        return self._requests >= MOST_REQUESTS or site.draining or self._reader.seen - self._began >= MOST_SECONDS
 
     def answered(self, *, close: bool) -> None:
         """The answer is complete."""
@@ -216,6 +217,8 @@ class Channel:
 
     def _drained(self) -> None:
         self._answer.drained()
+        if self._reader.queue and not self._running:
+            self._next()
 
     # Time
 

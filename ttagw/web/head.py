@@ -12,13 +12,11 @@ from ttagw.core.headers import (
     CONTENT_LENGTH,
     EXPECT,
     FORWARDED,
-    HOST,
-    PASS,
     REFUSE,
-    REQUEST,
     REQUEST_ID,
+    REQUESTS,
     TRANSFER_ENCODING,
-    TRUSTED,
+    TRUSTED_REQUESTS,
     UPGRADE,
     connection_options,
     without,
@@ -33,7 +31,6 @@ from ttagw.errors import (
 )
 from ttagw.model import UNKNOWN, Exchange, Fields
 
-_kinds = REQUEST.kinds
 _OWN_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade"))
 _ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/="
 _LONGEST_ID = 128
@@ -41,61 +38,65 @@ _LONGEST_ID = 128
 
 def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> None:
     """Fill in what the head says. Raises a `GatewayError` for anything that is not one unambiguous request."""
-    claims: Fields = []
-    special = _sort(exchange, raw, claims)
-    _read_target(exchange, target, special)
-    if CONTENT_LENGTH in special or TRANSFER_ENCODING in special:
-        exchange.length = _length(special, exchange.version)
-    if CONNECTION in special:
-        _read_connection(exchange, special)
-    elif not exchange.version:
-        exchange.keep_alive = False
-    if EXPECT in special:
-        _read_expect(exchange, special[EXPECT])
-    view = client_view(exchange.peer, trust, exchange.authority, claims)
-    exchange.client = view.address
-    exchange.forwarded = view.lines
-    if REQUEST_ID in special and exchange.peer.trusted:
-        exchange.id = _believed_id(special[REQUEST_ID])
-
-
-def _sort(exchange: Exchange, raw: Fields, claims: Fields) -> dict[int, list[bytes]]:
-    """The fields that go on stay in the exchange, what is said about earlier hops goes to `claims` (names in lower
-    case).
-
-    Those that mean something here come back by kind.
-    """
-    special: dict[int, list[bytes]] = {}
-    fields = exchange.fields
-    for field in raw:
-        kind = _kinds.get(field[0], -1)
-        if kind == -1:
-            kind = REQUEST.decide(field[0])
-        if kind == PASS:
-            fields.append(field)
-        elif kind == HOST:
-            if HOST in special:
-                raise MalformedRequestError("host_twice")
-            special[HOST] = [field[1].strip(b" \t")]
-        elif kind == REFUSE:
-            raise MalformedRequestError("underscore_in_name")
-        elif kind == TRUSTED:
-            if exchange.peer.trusted:
-                fields.append(field)
-        elif kind == FORWARDED:
-            claims.append((field[0].lower(), field[1]))
-        else:
-            special.setdefault(kind, []).append(field[1].strip(b" \t"))
-    return special
-
-
-def _read_target(exchange: Exchange, target: bytes, special: dict[int, list[bytes]]) -> None:
+    peer = exchange.peer
+    plan = (TRUSTED_REQUESTS if peer.trusted else REQUESTS).of(raw)
+    exchange.fields = plan.keep(raw)
     if exchange.method == b"CONNECT":
         raise ConnectRefusedError("connect")
-    host = special.get(HOST)
-    if host is None:
-        raise MalformedRequestError("no_host")
-    exchange.authority = authority = host[0]
+    if plan.host < 0:
+        raise MalformedRequestError("no_host" if plan.host == -1 else "host_twice")
+    _read_target(exchange, target, raw[plan.host][1].strip(b" \t"))
+    if not exchange.version:
+        exchange.keep_alive = False
+    claims: Fields = []
+    if plan.special:
+        _read_special(exchange, raw, plan.special, claims)
+    view = client_view(peer, trust, exchange.authority, claims)
+    exchange.client = view.address
+    exchange.forwarded = view.lines
+
+
+class KnownHead:
+    """What a head said, but for its target: to recognise the next one by.
+
+    A client that keeps its connection sends much the same head again and again. One that differs from the one before in
+    nothing but its target needs no parser: the bytes around the target have been judged already.
+    """
+
+    __slots__ = ("_authority", "_client", "_fields", "_forwarded", "_host", "_method", "end", "start")
+
+    def __init__(self, exchange: Exchange, end: bytes) -> None:
+        """`end` is everything after the target. For a request without a body, as it was before any layer saw it."""
+        self.start = exchange.method + b" "
+        """What stands before the target."""
+        self.end = end
+        self._method = exchange.method
+        self._fields = exchange.fields[:]
+        self._authority = exchange.authority
+        self._host = exchange.host
+        self._forwarded = exchange.forwarded
+        self._client = exchange.client
+
+    def read(self, exchange: Exchange, target: bytes) -> bool:
+        """Fill in what the head says; False if the target is not a plain one, and somebody else has to say what it is."""
+        try:
+            path, exchange.query, absolute = split_target(target)
+            if absolute is not None or path == b"*":
+                return False
+            exchange.path = canonical(path)
+        except TargetError:
+            return False
+        exchange.method = self._method
+        exchange.fields = self._fields[:]
+        exchange.authority = self._authority
+        exchange.host = self._host
+        exchange.forwarded = self._forwarded
+        exchange.client = self._client
+        return True
+
+
+def _read_target(exchange: Exchange, target: bytes, authority: bytes) -> None:
+    exchange.authority = authority
     try:
         exchange.host = check_host(authority)
         path, exchange.query, absolute = split_target(target)
@@ -109,6 +110,27 @@ def _read_target(exchange: Exchange, target: bytes, special: dict[int, list[byte
         raise BadTargetError(error.reason) from None
     if absolute is not None and absolute != authority.lower():
         raise MalformedRequestError("host_differs")
+
+
+def _read_special(exchange: Exchange, raw: Fields, places: tuple[tuple[int, int], ...], claims: Fields) -> None:
+    """What means something here. What a trusted peer says about earlier hops goes to `claims`, names in lower case."""
+    special: dict[int, list[bytes]] = {}
+    for kind, place in places:
+        name, value = raw[place]
+        if kind == REFUSE:
+            raise MalformedRequestError("underscore_in_name")
+        if kind == FORWARDED:
+            claims.append((name.lower(), value))
+        else:
+            special.setdefault(kind, []).append(value.strip(b" \t"))
+    if CONTENT_LENGTH in special or TRANSFER_ENCODING in special:
+        exchange.length = _length(special, exchange.version)
+    if CONNECTION in special:
+        _read_connection(exchange, special)
+    if EXPECT in special:
+        _read_expect(exchange, special[EXPECT])
+    if REQUEST_ID in special:
+        exchange.id = _believed_id(special[REQUEST_ID])
 
 
 def _length(special: dict[int, list[bytes]], version: int) -> int:

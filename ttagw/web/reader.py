@@ -24,10 +24,12 @@ from ttagw.errors import (
     UriTooLongError,
 )
 from ttagw.model import UNKNOWN, Body, BodySource, Exchange, Fields, Sink
-from ttagw.web.head import read_head
+from ttagw.web.head import KnownHead, read_head
 
 LEAST_RATE = 500
 """Bytes per second that a request body must reach on average, once `body_timeout` is over."""
+_LONGEST_KNOWN = 4096
+"""Bytes of a head that are kept to recognise the next one by."""
 WAITING_REQUESTS = 32
 """Pipelined requests that may wait before the connection is read no further."""
 
@@ -47,10 +49,12 @@ class RequestReader:
         "_chunk",
         "_held",
         "_http",
+        "_known",
         "_parser",
         "_partial",
         "_peer",
         "_raw",
+        "_second",
         "_since",
         "_sink",
         "_source",
@@ -76,6 +80,9 @@ class RequestReader:
         self._chunk = b""
         self._at = 0
         self._held = False
+        self._known: KnownHead | None = None
+        # The first request of a connection may be its last: nothing is kept for it.
+        self._second = False
         self._since = self._body_since = 0.0
         self.fed = 0
         """Bytes that have come since the last complete request: 0 between requests."""
@@ -90,10 +97,17 @@ class RequestReader:
 
     def feed(self, data: bytes, now: float) -> Exchange | None:
         """The client has sent `data`. Returns the exchange being read if this has spoilt it."""
+        self.seen = now
         if not self.fed:
             self._since = now
+            known = self._known
+            if known is not None and data.endswith(known.end) and data.startswith(known.start):
+                target = data[len(known.start) : -len(known.end)]
+                exchange = Exchange(self._peer, self._sink, b"", now)
+                if len(target) <= self._http.max_uri and known.read(exchange, target):
+                    self._enqueue(exchange)
+                    return None
         self.fed += len(data)
-        self.seen = now
         self._chunk = data
         self._at = 0
         spoilt = None
@@ -106,6 +120,21 @@ class RequestReader:
             self._check_partial()
         self._chunk = b""
         return spoilt
+
+    def _enqueue(self, exchange: Exchange) -> None:
+        self.queue.append(exchange)
+        if len(self.queue) >= WAITING_REQUESTS:
+            self._source.pause()
+
+    def _remember(self, exchange: Exchange) -> None:
+        """Recognise the next head by this one, if it came whole, in one read, and has no body."""
+        self._known = None
+        plain = not exchange.length and exchange.keep_alive and exchange.version and not exchange.id
+        if plain and self.fed == len(self._chunk) and len(self._chunk) <= _LONGEST_KNOWN:
+            # From the space before "HTTP/1.1" on; the second request in one read is not the end of it.
+            end = self._chunk[self._at - len(b" HTTP/1.") :]
+            if end.find(b"\r\n\r\n") == len(end) - 4:
+                self._known = KnownHead(exchange, end)
 
     def _check_partial(self) -> None:
         """A head that never ends calls nothing: count what was fed."""
@@ -122,6 +151,11 @@ class RequestReader:
         self.queue.clear()
 
     # As what llhttp calls
+
+    def on_message_begin(self) -> None:
+        """A request begins; if it is not the first in this read, it has not been counted."""
+        if not self.fed:
+            self.fed = len(self._chunk)
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a piece of it."""
@@ -149,7 +183,7 @@ class RequestReader:
             if exchange.length == UNKNOWN and not exchange.expects:
                 self._held = True
                 return
-        self.queue.append(exchange)
+        self._enqueue(exchange)
 
     def _check_line(self, exchange: Exchange) -> None:
         """What llhttp lets pass in a request line: two spaces, HTTP/2.0, other protocols' names."""
@@ -186,7 +220,7 @@ class RequestReader:
             return
         if self._held:
             self._held = False
-            self.queue.append(exchange)
+            self._enqueue(exchange)
         body = exchange.body
         if exchange.max_body and body.received + len(data) > exchange.max_body:
             exchange.refusal = BodyTooLargeError()
@@ -199,18 +233,20 @@ class RequestReader:
         self._raw = []
         self._url = b""
         self._partial = ()
-        self.fed = 0
         if exchange is None:
+            self.fed = 0
             return
         if self._held:
             self._held = False
-            self.queue.append(exchange)
+            self._enqueue(exchange)
         if exchange.length:
             exchange.body.end()
+        if self._second:
+            self._remember(exchange)
+        self._second = True
+        self.fed = 0
         if not exchange.keep_alive:
             self.deaf = True
-        elif len(self.queue) >= WAITING_REQUESTS:
-            self._source.pause()
 
     # Refusals
 
@@ -234,10 +270,10 @@ class RequestReader:
         exchange = self.reading
         if exchange is None:
             exchange = Exchange(self._peer, self._sink, b"-", self._since)
-            self.queue.append(exchange)
+            self._enqueue(exchange)
         elif self._held or exchange.body.source is None:
             self._held = False
-            self.queue.append(exchange)
+            self._enqueue(exchange)
         if exchange.refusal is None:
             exchange.refusal = error
         exchange.keep_alive = False

@@ -5,6 +5,7 @@ The one place that renders errors. What the client sent is never repeated; the w
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from html import escape
 
 import msgspec
@@ -45,6 +46,7 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
         body = _problem(error, request_id)
         kind = offer.encode("ascii")
     fields += [
+        (b"date", formatdate(usegmt=True).encode("ascii")),
         (b"content-type", kind),
         (b"cache-control", b"no-store"),
         (b"vary", b"accept"),
@@ -62,13 +64,18 @@ def _problem(error: GatewayError, request_id: str) -> bytes:
         "title": error.title,
         "status": error.status,
         "detail": error.text,
-        "instance": "urn:uuid:" + request_id,
+        "instance": _instance(request_id),
         "request_id": request_id,
         "code": error.code,
     }
     if error.retry_after is not None:
         problem["retry_after"] = error.retry_after
     return _encode(problem) + b"\n"
+
+
+def _instance(request_id: str) -> str:
+    """A URI for this occurrence; an id that a trusted proxy made need not be a UUID."""
+    return f"urn:uuid:{request_id}" if len(request_id) == 36 and request_id.count("-") == 4 else f"#{request_id}"
 
 
 def _page(error: GatewayError, request_id: str) -> bytes:

@@ -149,19 +149,20 @@ class SocketWriter:
 class TransportWriter:
     """Writes through any transport (TLS, or one that offers nothing but `write`)."""
 
-    __slots__ = ("_drained", "_monotonic", "_paused", "_transport", "progress", "queued")
+    __slots__ = ("_drained", "_gone", "_monotonic", "_paused", "_transport", "progress", "queued")
 
     def __init__(self, transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
         self._transport = transport
         self._drained = drained
         self._monotonic = monotonic
-        self._paused = False
+        self._gone = self._paused = False
         self.queued = 0
         self.progress = 0.0
         transport.registerProducer(self, True)
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        if not self._gone:
+            self._transport.write(data)
 
     def pauseProducing(self) -> None:
         """The transport holds more than it wants to."""
@@ -172,7 +173,7 @@ class TransportWriter:
 
     def resumeProducing(self) -> None:
         """The transport has sent what it held."""
-        if self._paused:
+        if self._paused and not self._gone:
             self._paused = False
             self.queued = 0
             self._drained()
@@ -182,17 +183,22 @@ class TransportWriter:
         self.lost()
 
     def lost(self) -> None:
+        # Twisted's TLS transport cannot be asked for anything, not even its end, once it is gone.
+        self._gone = True
         self.queued = 0
 
     def close(self) -> None:
-        self._transport.unregisterProducer()
-        self._transport.loseConnection()
+        if not self._gone:
+            self._transport.unregisterProducer()
+            self._transport.loseConnection()
 
     half_close = close
 
     def abort(self) -> None:
-        self._transport.unregisterProducer()
-        self._transport.abortConnection()
+        if not self._gone:
+            self.lost()
+            self._transport.unregisterProducer()
+            self._transport.abortConnection()
 
 
 def writer_for(transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> Writer:

@@ -1,0 +1,1 @@
+"""The gateway as a person runs it: real processes, real sockets."""

@@ -1,0 +1,1 @@
+"""Requests that must not pass, and what becomes of each."""

@@ -1,0 +1,41 @@
+"""`ttagw check`: everything that is wrong with a configuration, at once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ttagw.config import Config, ConfigError, load
+
+FILE = click.argument("file", type=click.Path())
+
+
+@click.command()
+@FILE
+def check(file: str) -> None:
+    """Say what is wrong with FILE, each fault with its line; exit status 1 if anything is."""
+    config = loaded(file)
+    listeners = len(config.gateway.listen) + bool(config.gateway.admin)
+    counts = (
+        _count(listeners, "listener"),
+        _count(len(config.services), "service"),
+        _count(len(config.routes), "route"),
+    )
+    click.echo(f"{file}: {', '.join(counts)}: good")
+
+
+def loaded(file: str) -> Config:
+    """The configuration with all checks passed. Ends the program with a line for each fault."""
+    from ttagw.checks import EXTRA
+
+    try:
+        return load(file, extra_checks=EXTRA)
+    except ConfigError as error:
+        for fault in error.faults:
+            click.echo(str(fault), err=True)
+        sys.exit(1)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
