@@ -26,6 +26,8 @@ LINE = b'{"t":%.6f,"peer":"%b","route":"%b","method":"%b","path":"%b","status":%
 
 def send(transport: Any, data: bytes) -> None:
     """Straight to the socket; what it does not take goes the long way."""
+    if not transport.connected:
+        return
     sent = transport.writeSomeData(data)
     if sent != len(data):
         transport.write(data[max(sent, 0) :])
@@ -68,7 +70,7 @@ class Log:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.file = tempfile.TemporaryFile("ab", buffering=1 << 16)
+        self.file = tempfile.TemporaryFile("ab", buffering=1 << 16)  # noqa: SIM115
 
     def flush(self) -> None:
         if self.lines:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.kit.certs import Authority
-from integration.kit.origin import Origin
+from tests.integration.kit.certs import Authority
+from tests.integration.kit.origin import Origin
 
 
 @pytest.fixture(scope="session")

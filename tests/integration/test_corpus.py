@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from integration.corpus.case import Case
-from integration.corpus.edge import EDGE, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URI
-from integration.corpus.smuggling import SMUGGLING
-from integration.kit.certs import Authority
-from integration.kit.gateway import Gateway, service
-from integration.kit.origin import Origin
-from integration.kit.raw import Client, Cut, each_byte, each_line, get, once, whole
+from tests.integration.corpus.case import Case
+from tests.integration.corpus.edge import EDGE, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URI
+from tests.integration.corpus.smuggling import SMUGGLING
+from tests.integration.kit.certs import Authority
+from tests.integration.kit.gateway import Gateway, service
+from tests.integration.kit.origin import Origin
+from tests.integration.kit.raw import Client, Cut, each_byte, each_line, get, once, whole
 
 LIMITS = {
     "max_uri": MAX_URI,
@@ -74,7 +74,11 @@ def test_the_corpus_is_as_large_as_promised() -> None:
 
 
 def test_each_refusal_is_one_line_of_the_access_log_with_its_reason(gateway: Gateway) -> None:
-    for data, reason in ((b"GET /a HTTP/1.1\r\n\r\n", "no_host"), (get("/a//b"), "empty_segment"), (b"\x00", "bad_head")):
+    for data, reason in (
+        (b"GET /a HTTP/1.1\r\n\r\n", "no_host"),
+        (get("/a//b"), "empty_segment"),
+        (b"\x00", "bad_head"),
+    ):
         answer = once(gateway.port, data)
         line = gateway.line(answer.id)
         assert (line["status"], line["reason"], line["tries"]) == (400, reason, 0)

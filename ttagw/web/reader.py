@@ -44,6 +44,7 @@ class RequestReader:
     log = Logger()
 
     __slots__ = (
+        "_after_body",
         "_at",
         "_body_since",
         "_chunk",
@@ -79,6 +80,7 @@ class RequestReader:
         self._partial: tuple[bytes, ...] = ()
         self._chunk = b""
         self._at = 0
+        self._after_body = False
         self._held = False
         self._known: KnownHead | None = None
         # The first request of a connection may be its last: nothing is kept for it.
@@ -194,10 +196,12 @@ class RequestReader:
         chunk = self._chunk
         at = self._at
         if not chunk.startswith(line, at):
-            # Not the first request in this read, or there are empty lines before it.
-            at = chunk.find(line, at)
+            # Not the first request in this read, or there are empty lines before it. Only a body may end anywhere: without
+            # one, what is found inside a line is the value of a field.
+            at = chunk.find(line, at) if self._after_body else chunk.find(b"\n" + line, at) + 1 or -1
             if at < 0:
                 raise MalformedRequestError("request_line")
+        self._after_body = False
         self._at = at = at + len(line)
         if chunk[at : at + 1] == b"0":
             exchange.version = 0
@@ -240,6 +244,7 @@ class RequestReader:
             self._held = False
             self._enqueue(exchange)
         if exchange.length:
+            self._after_body = True
             exchange.body.end()
         if self._second:
             self._remember(exchange)

@@ -1,8 +1,8 @@
 """Writing to a connection without a turn of the reactor.
 
 `ITransport.write` queues and arms the reactor: two `epoll_ctl` calls and a turn for an answer that the kernel would
-have taken at once. A writer tries the socket first, through the public `writeSomeData`, and keeps what is left itself,
-so that it always knows how much is queued and when the other side last took anything.
+have taken at once. A writer tries the socket first, the one that `ISystemHandle.getHandle` gives, and keeps what is
+left itself, so that it always knows how much is queued and when the other side last took anything.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SocketWriter:
 
     def __init__(self, transport: Connection, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
         self._transport = transport
-        self._send: Callable[[Any], Any] = transport.writeSomeData
+        self._send: Callable[[bytes | memoryview], int] = transport.getHandle().send
         self._drained = drained
         self._monotonic = monotonic
         self._queue: deque[bytes | memoryview] | None = None
@@ -70,11 +70,14 @@ class SocketWriter:
 
     def write(self, data: bytes) -> None:
         if self._queue is None:
-            sent = self._send(data)
-            if sent == len(data):
-                return
-            if sent.__class__ is not int or sent < 0:
+            try:
+                sent = self._send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
                 self.abort()
+                return
+            if sent == len(data):
                 return
             self._queue = deque((memoryview(data)[sent:],))
             self.queued = len(data) - sent
@@ -90,12 +93,13 @@ class SocketWriter:
         queue = self._queue
         while queue:
             data = queue[0]
-            sent = self._send(data)
-            if sent.__class__ is not int or sent < 0:
-                self.abort()
-                return
-            if not sent:
+            try:
+                sent = self._send(data)
+            except (BlockingIOError, InterruptedError):
                 self._transport.startWriting()
+                return
+            except OSError:
+                self.abort()
                 return
             self.queued -= sent
             self.progress = self._monotonic()
@@ -204,8 +208,7 @@ class TransportWriter:
 def writer_for(transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> Writer:
     """The fastest writer that is right for this transport.
 
-    A TLS transport passes unknown attributes on to the socket below it, so asking it for `writeSomeData` would find
-    one, and send plain text: the type decides.
+    The type decides: a TLS transport passes questions on to the one below it, and writing there would send plain text.
     """
     if isinstance(transport, Connection) and not ISSLTransport.providedBy(transport):
         return SocketWriter(transport, drained, monotonic)

@@ -24,7 +24,9 @@ HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
 """A request that somebody tries to hide inside another."""
 
 
-def request(*lines: bytes, body: bytes = b"", first: bytes = b"POST /outer HTTP/1.1", host: bytes = b"Host: h") -> bytes:
+def request(
+    *lines: bytes, body: bytes = b"", first: bytes = b"POST /outer HTTP/1.1", host: bytes = b"Host: h"
+) -> bytes:
     """A request with these fields; `host` may be anything, b"" leaves it out."""
     head = [first, *([host] if host else []), *lines, b"", b""]
     return b"\r\n".join(head) + body
@@ -37,4 +39,6 @@ def get(target: bytes, *lines: bytes, host: bytes = b"Host: h") -> bytes:
 
 def label(data: bytes) -> str:
     """Bytes as a part of a test's name."""
-    return "".join([chr(byte) if chr(byte).isalnum() or byte in b"-=,;+." else f"~{byte:02x}" for byte in data]) or "empty"
+    return (
+        "".join([chr(byte) if chr(byte).isalnum() or byte in b"-=,;+." else f"~{byte:02x}" for byte in data]) or "empty"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from integration.corpus.case import HIDDEN, Case, get, label, request
+from tests.integration.corpus.case import HIDDEN, Case, get, label, request
 
 MAX_URI = 1024
 MAX_HEADERS = 20
@@ -206,7 +206,7 @@ def _refused() -> Iterator[Case]:
     """Well formed, but not offered."""
     upgrade = (b"Connection: Upgrade",)
     yield Case("connect", request(first=b"CONNECT h:443 HTTP/1.1") + HIDDEN, (405,))
-    yield Case("connect-path", request(first=b"CONNECT /a HTTP/1.1") + HIDDEN, (400,))
+    yield Case("connect-path", request(first=b"CONNECT /a HTTP/1.1") + HIDDEN, (405,))
     for protocol in (b"websocket", b"h2c", b"TLS/1.0", b"unknown"):
         yield Case("upgrade-" + label(protocol), get(b"/a", *upgrade, b"Upgrade: " + protocol) + HIDDEN)
     for value in (b"200-ok", b"100-continue, x", b"100-continued", b"", b"x=y"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from integration.corpus.case import HIDDEN, Case, label, request
+from tests.integration.corpus.case import HIDDEN, Case, label, request
 
 CODINGS = (
     b"xchunked",
@@ -139,13 +139,13 @@ CHUNK_HEADS = (
     b"5;a=(\r\n",
     b'5;a="b"c\r\n',
     b"5 5\r\n",
-    b"5\r\n\r\n",
 )
 """What may not stand before the five bytes of a first chunk."""
 
 AFTER_CHUNK = (
     b"5\r\nhelloX\r\n0\r\n\r\n",
     b"5\r\nhello0\r\n\r\n",
+    b"5\r\n\r\nhello\r\n0\r\n\r\n",
     b"5\r\nhello\n0\r\n\r\n",
     b"5\r\nhello\r0\r\n\r\n",
     b"5\r\nhello\r\n0\n\n",
@@ -184,7 +184,13 @@ def _codings() -> Iterator[Case]:
         line = b"Transfer-Encoding: " + coding
         yield Case("te-" + label(coding), request(line, body=b"0\r\n\r\n" + HIDDEN))
         yield Case("cl-te-" + label(coding), request(b"Content-Length: 5", line, body=b"0\r\n\r\n" + HIDDEN))
-    for pair in ((b"chunked", b"chunked"), (b"chunked", b"x"), (b"x", b"chunked"), (b"chunked", b""), (b"", b"chunked")):
+    for pair in (
+        (b"chunked", b"chunked"),
+        (b"chunked", b"x"),
+        (b"x", b"chunked"),
+        (b"chunked", b""),
+        (b"", b"chunked"),
+    ):
         lines = [b"Transfer-Encoding: " + coding for coding in pair]
         yield Case("te-te-" + label(b"-".join(pair)), request(*lines, body=b"0\r\n\r\n" + HIDDEN))
 

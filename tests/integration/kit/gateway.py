@@ -12,9 +12,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from integration.kit.process import Child, free_port
-from integration.kit.toml import dump
-from integration.kit.waiting import until
+from tests.integration.kit.process import Child, free_port
+from tests.integration.kit.toml import dump
+from tests.integration.kit.waiting import until
 
 TWISTD = Path(sys.executable).with_name("twistd")
 HTTP = {"header_timeout": "3s", "body_timeout": "2s", "keepalive_timeout": "20s"}
