@@ -13,7 +13,8 @@ KINDS = pytest.mark.parametrize("kind", catalogue(), ids=lambda kind: kind.code)
 def test_every_error_is_complete(kind: type[GatewayError]) -> None:
     assert 400 <= kind.status <= 599
     assert re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", kind.code)
-    assert kind.title[0].isupper() and not kind.title.endswith(".")
+    assert kind.title[0].isupper()
+    assert not kind.title.endswith(".")
     assert kind.detail.endswith(".")
     assert isinstance(kind.blame, Blame)
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -113,8 +113,9 @@ class Pipeline:
         result.addCallbacks(self._waited, self._wait_failed, (exchange, index), {}, (exchange,), {})
 
     def _waited(self, result: Reply | None, exchange: Exchange, index: int) -> None:
-        exchange.work = None
-        if exchange.over:
+        work, exchange.work = exchange.work, None
+        if work is None:
+            # Cancelled, whatever the layer makes of that.
             return
         if result is None:
             self.run(exchange, index)
@@ -122,8 +123,8 @@ class Pipeline:
             self.answer(exchange, result)
 
     def _wait_failed(self, failure: Failure, exchange: Exchange) -> None:
-        exchange.work = None
-        if exchange.over or failure.check(CancelledError):
+        work, exchange.work = exchange.work, None
+        if work is None:
             return
         if isinstance(failure.value, GatewayError):
             self.fail(exchange, failure.value)

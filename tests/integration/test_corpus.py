@@ -27,16 +27,18 @@ LIMITS = {
 
 
 class Way:
-    """How a client's bytes travel: over TLS or not, and cut into what pieces."""
+    """How a client's bytes travel: over TLS or not, cut into what pieces, and whether after good requests."""
 
-    def __init__(self, gateway: Gateway, context: ssl.SSLContext | None, cut: Cut) -> None:
+    def __init__(self, gateway: Gateway, context: ssl.SSLContext | None, cut: Cut, *, late: bool) -> None:
         self._port = gateway.port if context is None else gateway.secure_port
         self._context = context
         self._cut = cut
+        self._before = [get("/before")] * 3 if late else []
 
     def exchange(self, case: Case) -> list[int]:
         """Send what the case says; the statuses that came back until the connection ended."""
-        with Client(self._port, self._context) as client:
+        with Client(self._port, self._context, timeout=5) as client:
+            assert [client.ask(data).status for data in self._before] == [200] * len(self._before)
             client.send(*self._cut(case.data))
             return [answer.status for answer in client.answers()]
 
@@ -49,11 +51,11 @@ def gateway(folder: Path, origin: Origin, authority: Authority) -> Iterator[Gate
         assert running.failures() == []
 
 
-@pytest.fixture(params=["tcp", "tcp-lines", "tcp-bytes", "tls", "tls-lines"])
+@pytest.fixture(params=["tcp", "tcp-lines", "tcp-bytes", "tcp-late", "tls", "tls-lines"])
 def way(request: pytest.FixtureRequest, gateway: Gateway, authority: Authority) -> Way:
     context = authority.client_context() if request.param.startswith("tls") else None
     cuts = {"lines": each_line, "bytes": each_byte}
-    return Way(gateway, context, cuts.get(request.param.partition("-")[2], whole))
+    return Way(gateway, context, cuts.get(request.param.partition("-")[2], whole), late=request.param.endswith("late"))
 
 
 @pytest.mark.parametrize("case", [*SMUGGLING, *EDGE], ids=lambda case: case.name)
@@ -64,8 +66,8 @@ def test_a_request_that_is_not_one_is_refused_and_reaches_no_service(
     assert way.exchange(case) == list(case.statuses)
     assert once(gateway.port, get("/fence")).status == 200
     came = origin.requests[before:]
-    assert [each.target for each in came if each.complete] == [*case.reached, b"/fence"]
-    assert case.begins or all([each.complete for each in came])
+    assert [each.target for each in came if each.complete and each.target != b"/before"] == [*case.reached, b"/fence"]
+    assert case.begins or all(each.complete for each in came)
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:

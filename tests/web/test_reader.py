@@ -339,6 +339,6 @@ def test_a_request_like_the_last_is_read_by_itself_each_time() -> None:
     for number in range(5):
         reading.feed(GET.replace(b"/a", b"/%d?n=%d" % (number, number)))
     exchanges = reading.reader.queue
-    assert [(each.path, each.query) for each in exchanges] == [(b"/%d" % n, b"%d" % n) for n in range(5)]
+    assert [(each.path, each.query) for each in exchanges] == [(b"/%d" % n, b"n=%d" % n) for n in range(5)]
     assert len({id(each.fields) for each in exchanges}) == 5
     assert len({id(each) for each in exchanges}) == 5

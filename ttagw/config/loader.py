@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from ttagw.config import available, references
-from ttagw.config.faults import ConfigError, Fault, Finding, name_of, one_line
+from ttagw.config.faults import ConfigError, Fault, Finding, Key, name_of, one_line
 from ttagw.config.files import absolute, missing
 from ttagw.config.lines import Lines
 from ttagw.config.model import Config
@@ -75,11 +75,18 @@ def _check(
     valid = validate(document)
     findings = [*variables.findings, *[each for each in valid.findings if each[0] not in unset]]
     wrong = {key for key, _ in findings}
-    findings += [each for each in available.check(document) if each[0] not in wrong]
+    refused = [each for each in available.check(document) if each[0] not in wrong]
+    findings += refused
     if valid.config is not None:
-        findings += [each for each in missing(valid.config) if each[0] not in unset and not valid.doubts(each[0])]
-        findings += [each for each in references.check(valid.config) if not valid.doubts(each[0])]
+        said = unset | {key for key, _ in refused if isinstance(key[-1], str)}
+        more = [*missing(valid.config), *references.check(valid.config)]
+        findings += [each for each in more if not valid.doubts(each[0]) and not _below(each[0], said)]
     if valid.config is not None and not wrong:
         for check in extra_checks:
             findings += check(valid.config)
     return valid.config, findings
+
+
+def _below(key: Key, others: Set[Key]) -> bool:
+    """Whether it is one of the others, or in one of them."""
+    return any(key[:length] in others for length in range(1, len(key) + 1))

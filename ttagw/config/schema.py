@@ -37,6 +37,8 @@ def _property(schema: dict[str, Any], field: FieldInfo) -> dict[str, Any]:
         rest = [each for each in choices if each != {"type": "null"}]
         schema = {**schema, "anyOf": rest} if len(rest) > 1 else {**schema, **rest[0]}
         schema = {name: value for name, value in schema.items() if name != "anyOf" or len(rest) > 1}
+    if "patternProperties" in schema:
+        schema["additionalProperties"] = False
     default = written_default(field)
     return schema if default is None else {**schema, "default": default}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ttagw.config.base import OptionalWebUrl, Section
+from ttagw.config.base import Matches, OptionalWebUrl, Section
 from ttagw.config.units import Duration
 
 
@@ -24,7 +24,7 @@ class Audit(Section):
 class Log(Section):
     """The access log, and how much the daemon says."""
 
-    access: str = Field(default="-", min_length=1)
+    access: Annotated[str, Matches(r".+", 'a path, or "-" for standard output')] = "-"
     """The access log: `-` for standard output, or a path, opened anew on SIGHUP and SIGUSR1. A relative path
     begins at the folder of the configuration file."""
     format: Literal["json", "combined"] = "json"

@@ -105,5 +105,6 @@ def _sentence(error: ErrorDetails) -> str:
         )
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return f"expected a number {words.format(context[name])}, got {given}"
+        bound = context[name]
+        return f"expected a number {words.format(int(bound) if bound == int(bound) else bound)}, got {given}"
     return f"expected {_EXPECTED.get(kind) or error['msg']}, got {given}"

@@ -147,6 +147,10 @@ class UpstreamConnection:
                 if self._known is not None and self._answered_as_before(data, self._known, now):
                     return
                 self._http11 = data.startswith(b"HTTP/1.1 ")
+                if not self._http11 and data.lstrip(b"\r\n")[:1] not in (b"H", b""):
+                    # llhttp would take RTSP and ICE as well.
+                    self._fail(UpstreamBrokenError("bad_version"))
+                    return
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -204,7 +208,11 @@ class UpstreamConnection:
         body = len(reply.body or b"")
         if not self._keep or self._dirty or reply.length != body or not body or self._head_bytes != len(data):
             return None
-        return KnownHead(data[: len(data) - body], reply.status, reply.fields[:], body)
+        head = data[: len(data) - body]
+        if head.find(b"\r\n\r\n") != len(head) - 4:
+            # llhttp passes over empty lines after an answer, so this one may not end where the read does.
+            return None
+        return KnownHead(head, reply.status, reply.fields[:], body)
 
     def _whole(self, reply: Reply, now: float) -> None:
         """The answer has come whole, in one read."""
@@ -324,6 +332,11 @@ class UpstreamConnection:
         if self._phase != _Phase.HEAD:
             self._dirty = True
 
+    def on_status(self, phrase: bytes) -> None:
+        """The reason phrase, or a piece of it. Clients get one of ours."""
+        if b"\0" in phrase:
+            raise _Refused("bad_status")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the head, or a trailer."""
         self._raw.append((name, value))
@@ -346,6 +359,8 @@ class UpstreamConnection:
         self._interim += 1
         self._head_bytes = 1
         self._http11 = False
+        if status < 100:
+            raise _Refused("bad_status")
         if status == 101 or self._interim > MAX_INTERIM:
             raise _Refused("unasked_upgrade" if status == 101 else "too_many_interim")
 

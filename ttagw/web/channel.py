@@ -192,6 +192,15 @@ class Channel:
         if exchange is not None:
             self._site.pipeline.end(exchange)
 
+    def give_up(self, reason: str) -> None:
+        """End the connection now, and what is under way for it; `reason` is for the log."""
+        exchange, self._current = self._current, None
+        self._reader.deaf = self._closing = True
+        self._writer.abort()
+        if exchange is not None:
+            exchange.reason = reason
+            self._site.pipeline.left(exchange)
+
     def close_if_idle(self) -> None:
         """The gateway stops: end a connection on which nothing is under way."""
         reader = self._reader
@@ -226,7 +235,7 @@ class Channel:
         """Some deadline may have passed: see which, and set the next."""
         writer = self._writer
         if writer.queued and now - writer.progress >= STALLED:
-            self._stalled()
+            self.give_up("client_stalled")
         elif self._closing:
             if writer.queued:
                 self.deadline = now + _LOOK
@@ -254,12 +263,3 @@ class Channel:
             self._close()
         if self._current is not None and self._current.deadline:
             self.deadline = min(self.deadline, self._current.deadline)
-
-    def _stalled(self) -> None:
-        """The client takes nothing of its answer."""
-        exchange, self._current = self._current, None
-        self._reader.deaf = self._closing = True
-        self._writer.abort()
-        if exchange is not None:
-            exchange.reason = "client_stalled"
-            self._site.pipeline.left(exchange)

@@ -1,7 +1,7 @@
 """A twisted.web resource as what a route leads to.
 
-The resource gets twisted.web's own `Request`, so everything that IRequest offers works; it is only made for exchanges that come
-here. Its body is collected first, as twisted.web resources expect; the route's `max_body` bounds it.
+The resource gets twisted.web's own `Request`, so everything that IRequest offers works; it is only made for exchanges
+that come here. Its body is collected first, as twisted.web resources expect; the route's `max_body` bounds it.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from ttagw.errors import (
 )
 from ttagw.model import UNKNOWN, Body, BodySource, Exchange, Fields, Sink
 from ttagw.web.head import KnownHead, read_head
+from ttagw.web.line import RequestLine
 
 LEAST_RATE = 500
 """Bytes per second that a request body must reach on average, once `body_timeout` is over."""
@@ -44,15 +45,12 @@ class RequestReader:
     log = Logger()
 
     __slots__ = (
-        "_after_body",
-        "_at",
         "_body_since",
-        "_chunk",
         "_held",
         "_http",
         "_known",
+        "_line",
         "_parser",
-        "_partial",
         "_peer",
         "_raw",
         "_second",
@@ -77,10 +75,7 @@ class RequestReader:
         self._source = source
         self._raw: Fields = []
         self._url = b""
-        self._partial: tuple[bytes, ...] = ()
-        self._chunk = b""
-        self._at = 0
-        self._after_body = False
+        self._line = RequestLine()
         self._held = False
         self._known: KnownHead | None = None
         # The first request of a connection may be its last: nothing is kept for it.
@@ -110,17 +105,16 @@ class RequestReader:
                     self._enqueue(exchange)
                     return None
         self.fed += len(data)
-        self._chunk = data
-        self._at = 0
+        self._line.read(data)
         spoilt = None
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             spoilt = self._unreadable(error)
         if self.fed and self.reading is None and not self.deaf:
-            self._partial = (*self._partial, self._chunk[self._at :])
+            self._line.unfinished()
             self._check_partial()
-        self._chunk = b""
+        self._line.done()
         return spoilt
 
     def _enqueue(self, exchange: Exchange) -> None:
@@ -132,9 +126,10 @@ class RequestReader:
         """Recognise the next head by this one, if it came whole, in one read, and has no body."""
         self._known = None
         plain = not exchange.length and exchange.keep_alive and exchange.version and not exchange.id
-        if plain and self.fed == len(self._chunk) and len(self._chunk) <= _LONGEST_KNOWN:
+        chunk = self._line.chunk
+        if plain and self.fed == len(chunk) and len(chunk) <= _LONGEST_KNOWN:
             # From the space before "HTTP/1.1" on; the second request in one read is not the end of it.
-            end = self._chunk[self._at - len(b" HTTP/1.") :]
+            end = chunk[self._line.end - len(b" HTTP/1.") :]
             if end.find(b"\r\n\r\n") == len(end) - 4:
                 self._known = KnownHead(exchange, end)
 
@@ -157,7 +152,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         """A request begins; if it is not the first in this read, it has not been counted."""
         if not self.fed:
-            self.fed = len(self._chunk)
+            self.fed = len(self._line.chunk)
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a piece of it."""
@@ -173,7 +168,7 @@ class RequestReader:
         raw, self._raw = self._raw, []
         self.reading = exchange
         try:
-            self._check_line(exchange)
+            exchange.version = self._line.minor_version(exchange.method, self._url)
             self._check_size(raw)
             read_head(exchange, self._url, raw, self._trust)
         except GatewayError as error:
@@ -186,25 +181,6 @@ class RequestReader:
                 self._held = True
                 return
         self._enqueue(exchange)
-
-    def _check_line(self, exchange: Exchange) -> None:
-        """What llhttp lets pass in a request line: two spaces, HTTP/2.0, other protocols' names."""
-        line = b"%b %b HTTP/1." % (exchange.method, self._url)
-        if self._partial:
-            self._chunk = b"".join(self._partial) + self._chunk
-            self._partial = ()
-        chunk = self._chunk
-        at = self._at
-        if not chunk.startswith(line, at):
-            # Not the first request in this read, or there are empty lines before it. Only a body may end anywhere: without
-            # one, what is found inside a line is the value of a field.
-            at = chunk.find(line, at) if self._after_body else chunk.find(b"\n" + line, at) + 1 or -1
-            if at < 0:
-                raise MalformedRequestError("request_line")
-        self._after_body = False
-        self._at = at = at + len(line)
-        if chunk[at : at + 1] == b"0":
-            exchange.version = 0
 
     def _check_size(self, raw: Fields) -> None:
         http = self._http
@@ -225,6 +201,7 @@ class RequestReader:
         if self._held:
             self._held = False
             self._enqueue(exchange)
+        self._line.body(len(data))
         body = exchange.body
         if exchange.max_body and body.received + len(data) > exchange.max_body:
             exchange.refusal = BodyTooLargeError()
@@ -236,7 +213,6 @@ class RequestReader:
         exchange, self.reading = self.reading, None
         self._raw = []
         self._url = b""
-        self._partial = ()
         if exchange is None:
             self.fed = 0
             return
@@ -244,8 +220,9 @@ class RequestReader:
             self._held = False
             self._enqueue(exchange)
         if exchange.length:
-            self._after_body = True
             exchange.body.end()
+            if exchange.length == UNKNOWN:
+                self._line.chunked()
         if self._second:
             self._remember(exchange)
         self._second = True

@@ -115,4 +115,4 @@ class GatewaySite(Site):
     def cut(self) -> None:
         """End every connection now."""
         for channel in list(self.channels):
-            channel.cut()
+            channel.give_up("shutdown")

@@ -9,8 +9,8 @@ class Case(NamedTuple):
     """Bytes that a client sends on one connection.
 
     Afterwards the client has got answers with exactly these `statuses`, then the end of the connection, and the service
-    has got complete requests for exactly the targets in `reached`. `begins`: a service may see the beginning of a request
-    that turns out wrong in the middle of its body; it must never see its end.
+    has got complete requests for exactly the targets in `reached`. `begins`: a service may see the beginning of a
+    request that turns out wrong in the middle of its body; it must never see its end.
     """
 
     name: str

@@ -136,7 +136,7 @@ class Talk:
     def reset(self) -> None:
         """Cut the connection with RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
+        self.socket.close()
 
     def close(self) -> None:
         """Close the connection in order."""
@@ -149,6 +149,40 @@ class Talk:
 
 Behaviour = Callable[[Talk, Request], None]
 """What a service does once it has read the head of a request (and, unless `early`, its body)."""
+
+
+def sending(*pieces: bytes) -> Behaviour:
+    """Send exactly this, and wait for the gateway to end the connection."""
+
+    def behaviour(talk: Talk, request: Request) -> None:
+        for piece in pieces:
+            talk.send(piece)
+        talk.wait_gone()
+
+    return behaviour
+
+
+def closing(*pieces: bytes) -> Behaviour:
+    """Send exactly this, then close the connection in order."""
+
+    def behaviour(talk: Talk, request: Request) -> None:
+        for piece in pieces:
+            talk.send(piece)
+        talk.close()
+
+    return behaviour
+
+
+def resetting(*pieces: bytes) -> Behaviour:
+    """Send exactly this, and cut the connection once the test has set `held`."""
+
+    def behaviour(talk: Talk, request: Request) -> None:
+        for piece in pieces:
+            talk.send(piece)
+        talk.origin.held.wait(10)
+        talk.reset()
+
+    return behaviour
 
 
 def tell(talk: Talk, request: Request) -> None:
@@ -174,6 +208,8 @@ class Origin:
         self._lock = Lock()
         self.talks: list[Talk] = []
         self.requests: list[Request] = []
+        self.held = Event()
+        """For behaviours to wait for, and tests to set."""
         self.refused = 0
         """Connections whose TLS handshake failed."""
         self.faults: list[BaseException] = []

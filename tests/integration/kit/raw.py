@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d) [\t\x20-\x7e]*")
@@ -158,15 +158,16 @@ class Client:
         line, _, self._buffer = self._buffer.partition(b"\r\n")
         return line
 
-    def _exactly(self, size: int) -> bytes:
+    def exactly(self, size: int) -> bytes:
+        """So many bytes of what comes next."""
         while len(self._buffer) < size:
             if not self.more():
                 raise CutOffError(f"{len(self._buffer)} of {size} bytes")
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
-    def head(self) -> tuple[int, tuple[tuple[bytes, bytes], ...]]:
-        """Status and fields of the next answer, 1xx too."""
+    def head(self) -> Answer:
+        """The next answer, 1xx too, without its body."""
         line = self._line()
         match = _STATUS_LINE.fullmatch(line)
         assert match, f"no status line: {line!r}"
@@ -175,17 +176,17 @@ class Client:
             field = _FIELD.fullmatch(line)
             assert field, f"no field: {line!r}"
             fields.append((field[1], field[2].rstrip(b" \t")))
-        return int(match[1]), tuple(fields)
+        return Answer(int(match[1]), tuple(fields), b"")
 
     def answer(self, method: bytes = b"GET") -> Answer:
         """The next answer; 1xx are passed over. Raises `CutOffError` when it is not complete."""
-        status = 100
-        while status < 200:
-            status, fields = self.head()
-        answer = Answer(status, fields, b"")
-        return Answer(status, fields, self._body(answer, method))
+        head = self.head()
+        while head.status < 200:
+            head = self.head()
+        return replace(head, body=self.body(head, method))
 
-    def _body(self, head: Answer, method: bytes) -> bytes:
+    def body(self, head: Answer, method: bytes = b"GET") -> bytes:
+        """The body that follows this head. Raises `CutOffError` when it is not complete."""
         coding, length = head.value(b"transfer-encoding"), head.value(b"content-length")
         if method == b"HEAD" or head.status in (204, 304):
             assert not coding
@@ -195,7 +196,7 @@ class Client:
             return b"".join(iter(self._chunk, b""))
         if length:
             assert length.isdigit()
-            return self._exactly(int(length))
+            return self.exactly(int(length))
         assert head.value(b"connection") == b"close"
         body = self.rest()
         if self.broken:
@@ -205,7 +206,7 @@ class Client:
     def _chunk(self) -> bytes:
         line = self._line()
         assert _SIZE.fullmatch(line), f"no chunk size: {line!r}"
-        data = self._exactly(int(line, 16))
+        data = self.exactly(int(line, 16))
         assert self._line() == b""
         return data
 

@@ -1,0 +1,163 @@
+"""What does not exist yet is refused, never accepted and ignored."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+
+from ttagw.config.available import accepted, check, missing_feature
+from ttagw.config.faults import name_of
+from ttagw.config.validation import validate
+
+GONE = "not available in this version; remove the key"
+
+# What stands in the file, what is missing, and the values that are taken all the same. "service" and "route" begin
+# tables with all that must be there.
+ROWS = """
+gateway.store = "sqlite:x"                  | a store is | "memory:"
+gateway.workers = 2                         | several workers are | 1
+gateway.proxy_protocol = true               | the PROXY protocol is | false
+upstream.retries = 1                        | retries are | 0
+upstream.retry_budget = 0.5                 | retries are | 0, 0.0
+service dependencies = ["b"]                | health checks are | []
+service fallback = "f"                      | fallbacks are | ""
+service slow_start = "30s"                  | slow start is | "0s"
+service instances.0.zone = "b"              | zones are | ""
+service health.type = "http"                | health checks are | "none"
+service health.path = "/health"             | health checks are |
+service health.expect = [200]               | health checks are |
+service breaker.window = "30s"              | circuit breakers are |
+route mirror = "a"                          | mirroring is | ""
+route auth = "optional"                     | checking tokens is | "none"
+route auth = "required"                     | checking tokens is | "none"
+route roles = ["r"]                         | identities are | []
+route permissions = ["p"]                   | identities are | []
+route mfa = true                            | identities are | false
+route owner = "id"                          | identities are | ""
+route class = "crisis"                      | traffic classes are | "normal"
+route limits = ["l"]                        | rate limits are | []
+route websocket = true                      | WebSocket sessions are | false
+route screen = ["request"]                  | safety screening is | []
+route validate = "x.json"                   | request validation is | ""
+route cache = "60s"                         | caching is | ""
+route cors.origins = ["https://a"]          | CORS is |
+route compress = true                       | compression is | false
+route hedge = "1s"                          | hedging is | ""
+limits.a.rate = "1/s"                       | rate limits are |
+limits."a.b".rate = "1/s"                   | rate limits are |
+classes.crisis.reserved = 0.5               | traffic classes are |
+admission.in_flight = 1000                  | admission control is |
+admission.adaptive = true                   | admission control is | false
+abuse.threshold = "200/min"                 | blocking addresses is |
+abuse.allow = ["10.0.0.0/8"]                | blocking addresses is | []
+abuse.deny = ["10.0.0.0/8"]                 | blocking addresses is | []
+auth.leeway = "30s"                         | checking tokens is |
+auth.issuers = [{issuer = "i"}]             | checking tokens is | []
+auth.query_token = "t"                      | checking tokens is | ""
+auth.roles.patient.inherits = []            | checking tokens is |
+websocket.ping = "25s"                      | WebSocket sessions are |
+websocket.idle.normal = "1m"                | WebSocket sessions are |
+safety.budget = "200ms"                     | safety screening is |
+safety.service = "a"                        | safety screening is | ""
+safety.refuse_at = "danger"                 | safety screening is | ""
+safety.escalate_at = "danger"               | safety screening is | ""
+safety.alerts.webhooks = []                 | safety screening is |
+fallbacks.f.regions.US.text = "x"           | fallbacks are |
+audit.path = "a"                            | the audit trail is |
+audit.pseudonym_key_file = "k"              | the audit trail is | ""
+tracing.endpoint = "http://h"               | tracing is | ""
+tracing.sample = 0.5                        | tracing is |
+dashboard.enabled = true                    | the dashboard is | false
+"""
+AVAILABLE = """
+gateway = {name = "n", listen = ["tcp:1"], admin = "", trusted_proxies = ["10.0.0.0/8"], drain = "1s"}
+http = {max_connections = 1, max_uri = 1, max_headers = 1, max_header_bytes = 1, max_body = 1}
+http = {header_timeout = "1s", body_timeout = "1s", keepalive_timeout = "1s"}
+upstream = {connect_timeout = "1s", response_timeout = "1s", idle_timeout = "1s"}
+upstream = {max_connections = 1, queue_timeout = "1s", keepalive = "1s"}
+service balance = "hash", hash_key = "ip"
+service balance = "hash", hash_key = "header:x"
+service balance = "hash", hash_key = "cookie:x"
+service tls = {ca = "c", server_name = "s"}
+route hosts = ["a"], methods = ["GET"], headers = {limits = "x"}, service = "a", split = {a = 1}, rewrite = "/x"
+route timeout = "1s", max_body = 1, set_request_headers = {a = "b"}, set_response_headers = {a = "b"}
+route remove_response_headers = ["class"]
+log = {access = "-", format = "combined", level = "debug"}
+metrics = {enabled = false}
+limits = {}
+"""
+
+
+def document(line: str) -> dict[str, Any]:
+    kind, _, rest = line.strip().partition(" ")
+    if kind == "service":
+        rest = rest.replace("instances.0.", "instances = [{url = 'http://h', ") + ("}]" if ".0." in rest else "")
+        url = "" if "instances" in rest else 'instances = ["http://h"], '
+        line = f"services.x = {{{url}{rest}}}"
+    elif kind == "route":
+        own = "" if "auth" in rest else ', auth = "none"'
+        line = f'routes = [{{name = "r", path = "/"{own}, {rest}}}]'
+    return tomllib.loads(line)
+
+
+@pytest.mark.parametrize("row", ROWS.strip().splitlines())
+def test_what_is_missing_is_refused_with_what_would_be_taken(row: str) -> None:
+    written, feature, values = [part.strip() for part in row.split("|")]
+    hint = f" or write {values.split(', ')[0]}" if values else ""
+    assert [sentence for _, sentence in check(document(written))] == [f"{feature} {GONE}{hint}"]
+    for value in values.split(", ") if values else ():
+        same = written.partition(" = ")[0] + " = " + value
+        assert check(document(same)) == []
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS.strip().splitlines() if row.rpartition("|")[2].strip()])
+def test_what_is_taken_has_the_right_form(row: str) -> None:
+    written, _, values = [part.strip() for part in row.split("|")]
+    for value in values.split(", "):
+        assert validate(document(written.partition(" = ")[0] + " = " + value)).findings == []
+
+
+@pytest.mark.parametrize("row", AVAILABLE.strip().splitlines())
+def test_what_exists_is_taken(row: str) -> None:
+    assert check(document(row)) == []
+    assert validate(document(row)).findings == []
+
+
+def test_a_number_is_not_a_truth() -> None:
+    assert [name_of(key) for key, _ in check({"gateway": {"workers": True, "proxy_protocol": 0}})] == [
+        "gateway.workers",
+        "gateway.proxy_protocol",
+    ]
+
+
+def test_leaving_auth_out_means_required() -> None:
+    sentence = 'auth is "required" when left out, and tokens cannot be checked in this version; write auth = "none"'
+    assert check({"routes": [{"auth": "none"}, {}, 5]}) == [(("routes", 1), sentence)]
+
+
+@pytest.mark.parametrize(
+    ("service", "key", "told"),
+    [
+        ({"balance": "hash"}, "balance", 'hash_key is "session" when left out'),
+        ({"balance": "hash", "hash_key": "user"}, "hash_key", 'hash_key is "user"'),
+        ({"hash_key": "session"}, "hash_key", 'hash_key is "session"'),
+    ],
+)
+def test_what_is_hashed_may_need_identities(service: dict[str, Any], key: str, told: str) -> None:
+    sentence = f"{told}, and identities are not available in this version; write ip, header:NAME or cookie:NAME"
+    assert check({"services": {"a": service, "b": 5, "c": {}}}) == [(("services", "a", key), sentence)]
+
+
+def test_values_of_the_wrong_form_are_left_to_others() -> None:
+    assert check({"routes": 5, "services": 5, "gateway": 5}) == []
+
+
+def test_what_is_missing_can_be_asked_by_key() -> None:
+    assert missing_feature(("upstream", "retries")) == "retries are"
+    assert missing_feature(("upstream", "keepalive")) == ""
+    assert missing_feature(()) == ""
+    assert accepted(("routes", 3, "auth")) == ("none",)
+    assert json.dumps(accepted(("upstream", "keepalive"))) == "[]"

@@ -1,0 +1,164 @@
+"""etc/ttagw.toml: every key, ready for the services of TTA, and nothing in it that does not work."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from ttagw.checks import EXTRA
+from ttagw.config import Config, load
+from ttagw.config.schema import fields, model_of
+
+FILE = Path(__file__).parents[2] / "etc" / "ttagw.toml"
+LINES = FILE.read_text().splitlines()
+OFF = re.compile(r"#(?=[a-z_\[])")
+"""What begins a line of configuration that is switched off; prose has a space after the #."""
+
+SINGLE = [
+    number
+    for number, line in enumerate(LINES)
+    if OFF.match(line) and "not available yet" in line and not line.startswith("#[")
+]
+"""Keys that are switched off in tables that are not."""
+
+
+def blocks() -> list[tuple[int, int]]:
+    """First and last line of tables that are switched off with all of their keys."""
+    found: list[tuple[int, int]] = []
+    for number, line in enumerate(LINES):
+        if line.startswith("#[") and not (found and number <= found[-1][1]):
+            end = number
+            while end + 1 < len(LINES) and LINES[end + 1].startswith("#"):
+                end += 1
+            found.append((number, end))
+    return found
+
+
+def switched_on(first: int, last: int) -> str:
+    """The file with some lines switched on, and with whatever says the same key in that table blank."""
+    lines = list(LINES)
+    lines[first : last + 1] = [OFF.sub("", line, count=1) for line in lines[first : last + 1]]
+    begin = max(number for number in range(first + 1) if lines[number].startswith("["))
+    for number in range(begin, first):
+        if lines[number].partition(" =")[0] == lines[first].partition(" =")[0]:
+            lines[number] = "" if number != first and not lines[number].startswith("[") else lines[number]
+    return "\n".join(lines)
+
+
+def merged(target: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(target.get(name), dict):
+            merged(target[name], value)
+        elif isinstance(value, list) and isinstance(target.get(name), list):
+            target[name] += value
+        else:
+            target[name] = value
+
+
+def everything() -> dict[str, Any]:
+    """The file with each thing switched on that is off."""
+    document: dict[str, Any] = {}
+    inside = {number for first, last in blocks() for number in range(first, last + 1)}
+    singles = [number for number, line in enumerate(LINES) if OFF.match(line) and number not in inside]
+    for first, last in [*blocks(), *zip(singles, singles, strict=True)]:
+        merged(document, tomllib.loads(switched_on(first, last)))
+    return document
+
+
+def paths(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in fields(model):
+        inner = model_of(field.annotation)
+        yield path + name
+        if inner is not None:
+            named = get_origin(field.annotation) is dict
+            yield from paths(inner, f"{path}{name}.{'*.' if named else ''}")
+
+
+def written(value: Any, model: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in fields(model):
+        if name not in value:
+            continue
+        yield path + name
+        inner = model_of(field.annotation)
+        if inner is not None:
+            named = get_origin(field.annotation) is dict
+            some = (
+                value[name] if isinstance(value[name], list) else list(value[name].values()) if named else [value[name]]
+            )
+            for each in some:
+                if isinstance(each, dict):
+                    yield from written(each, inner, f"{path}{name}.{'*.' if named else ''}")
+
+
+def test_it_loads_without_faults() -> None:
+    config = load(FILE, {}, EXTRA)
+    assert len(config.gateway.listen) == 1
+
+
+def test_every_key_of_the_model_is_in_it() -> None:
+    assert set(paths(Config)) - set(written(everything(), Config)) == set()
+
+
+def test_values_that_are_not_examples_are_the_defaults() -> None:
+    config = load(FILE, {})
+    plain = Config(gateway=config.gateway)
+    assert (config.http, config.upstream, config.log, config.metrics) == (
+        plain.http,
+        plain.upstream,
+        plain.log,
+        plain.metrics,
+    )
+    assert config.gateway == plain.gateway
+    assert config.routes[4].max_body == config.http.max_body
+
+
+def test_it_begins_every_service_of_tta() -> None:
+    config = load(FILE, {})
+    assert {name: service.instances[0].url for name, service in config.services.items()} == {
+        "player-experience": "http://127.0.0.1:8080",
+        "authentication": "http://127.0.0.1:8081",
+        "core-gameplay": "http://127.0.0.1:8082",
+        "agent-orchestration": "http://127.0.0.1:8503",
+    }
+
+
+@pytest.mark.parametrize("number", SINGLE, ids=lambda number: LINES[number].partition(" =")[0])
+def test_switching_on_what_is_not_available_says_exactly_that(number: int, faults: Callable[..., Any]) -> None:
+    [(line, key, message)] = faults(switched_on(number, number))
+    assert line == number + 1
+    assert LINES[number][1:].partition(" =")[0] in key
+    assert "not available in this version" in message
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: f"{LINES[block[0]].split()[0]}-{block[0] + 1}")
+def test_switching_on_a_table_that_is_not_available_says_so(block: tuple[int, int], faults: Callable[..., Any]) -> None:
+    told = faults(switched_on(*block))
+    assert all(block[0] + 1 <= line <= block[1] + 1 for line, _, _ in told)
+    assert all("in this version" in message for _, _, message in told)
+    assert told
+
+
+def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
+    others = [number for number, line in enumerate(LINES) if OFF.match(line)]
+    inside = {number for first, last in blocks() for number in range(first, last + 1)}
+    working = [number for number in others if number not in inside and number not in SINGLE]
+    assert [LINES[number].partition(" =")[0] for number in working] == ["#name", "#instances", "#tls", "#split"]
+    name, instances, tls, split = [switched_on(number, number) for number in working]
+    file = tmp_path / "ttagw.toml"
+    for text in (name, instances):
+        file.write_text(text)
+        assert load(file, {}, EXTRA)
+    file.write_text(tls.replace("http://127.0.0.1:8082", "https://127.0.0.1:8082"))
+    for each in ("ca.pem", "client.pem", "client.key"):
+        (tmp_path / each).write_text("")
+    assert load(file, {}).services["core-gameplay"].tls
+    file.write_text(
+        split.replace('service = "core-gameplay"\n# Or', "# Or").replace("core-gameplay-next", "authentication")
+    )
+    assert load(file, {}).routes[4].split == {"core-gameplay": 95, "authentication": 5}

@@ -1,0 +1,88 @@
+"""A service of one instance whose connections are in memory, and exchanges on their way to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ttagw.attempt import Attempt, Instance, Service
+from ttagw.config import Upstream
+from ttagw.core.balance import make
+from ttagw.model import Exchange, Reply
+from ttagw.pipeline import Pipeline
+from ttagw.testing import Clock, MemoryEndpoint, MemoryTransport, RecordingSink, exchange
+from ttagw.upstream.pool import InstancePool
+from ttagw.web.render import render
+from ttagw.wire.deadlines import Deadlines
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+class Ask:
+    """One exchange, and what its client got."""
+
+    def __init__(self, served: Upstreamed, method: bytes, **more: Any) -> None:
+        self.sink = RecordingSink()
+        self.exchange: Exchange = exchange(method, sink=self.sink, **more)
+        self.ended = 0
+        self.exchange.on_end.append(self._count)
+        self.sink.over = lambda: served.pipeline.end(self.exchange)
+        self.attempt = Attempt(served.pipeline, self.exchange, served.service, b"/up")
+        self.attempt.start()
+
+    def _count(self, made: Exchange) -> None:
+        self.ended += 1
+
+    @property
+    def reply(self) -> Reply:
+        assert self.sink.reply is not None
+        return self.sink.reply
+
+    @property
+    def result(self) -> tuple[int, str]:
+        """The status, and why."""
+        return self.exchange.status, self.exchange.reason
+
+    @property
+    def over(self) -> bool:
+        """Whether it ended, and only once."""
+        assert self.ended <= 1
+        return self.ended == 1
+
+
+class Upstreamed:
+    """The service."""
+
+    def __init__(self, *, tls: bool = False, **settings: Any) -> None:
+        self.clock = Clock()
+        self.endpoint = MemoryEndpoint()
+        self.pipeline = Pipeline(render)
+        deadlines = Deadlines(None, self.clock)  # type: ignore[arg-type]
+        self.watched = deadlines._watched
+        self.pool = InstancePool(self.endpoint, b"up.test:80", Upstream(**settings), deadlines, self.clock, tls=tls)
+        self.instance = Instance("http://up.test:80", 1)
+        self.instance.label = b"up.test:80"
+        self.instance.pool = self.pool
+        self.service = Service("up", [self.instance], make("round_robin", lambda: 0.5), None, self.clock)
+
+    def ask(self, method: bytes = b"GET", **more: Any) -> Ask:
+        return Ask(self, method, **more)
+
+    def connected(self, method: bytes = b"GET", **more: Any) -> tuple[Ask, MemoryTransport]:
+        """An exchange on a new connection, which has got its request."""
+        asked = self.ask(method, **more)
+        return asked, self.endpoint.accept()
+
+    def used(self) -> MemoryTransport:
+        """A connection that has done some work and is idle."""
+        asked, wire = self.connected()
+        wire.protocol.dataReceived(OK)
+        assert asked.over
+        assert self.pool.idle == 1
+        wire.take()
+        return wire
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, as `Deadlines` notices it."""
+        now = self.clock.advance(seconds)
+        for each in [each for each in self.watched if each.deadline <= now]:
+            each.expire(now)
