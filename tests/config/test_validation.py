@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
+from ttagw.config import Gateway, Instance, Service
 from ttagw.config.faults import name_of
 from ttagw.config.validation import validate
 
@@ -188,3 +190,16 @@ def test_several_faults_in_one_list_and_a_faulty_table_are_all_told() -> None:
     checked = validate({"gateway": {"listen": [5, "x"]}, "http": []})
     assert {key for key, _ in checked.findings} == {("gateway", "listen", 0), ("gateway", "listen", 1), ("http",)}
     assert checked.config is not None
+
+
+def test_a_key_in_a_list_that_is_faulty_itself() -> None:
+    checked = validate(document('routes = [5, {name = "r", path = "/", mfa = 1}]'))
+    assert [name_of(key) for key, _ in checked.findings] == ["routes[0]", "routes[1].mfa"]
+    assert checked.config is not None
+    assert checked.config.routes == ()
+
+
+def test_code_may_give_values_themselves() -> None:
+    inside = ip_network("10.0.0.0/8")
+    assert Gateway(trusted_proxies=(inside,), drain=0.5).trusted_proxies == (inside,)
+    assert Service(instances=(Instance(url="http://h"),)).instances[0].weight == 1

@@ -52,8 +52,7 @@ class Lines:
 
     def _skip(self) -> None:
         found = _SPACE.match(self._text, self._at)
-        if found is not None:
-            self._at = found.end()
+        self._at = found.end() if found is not None else self._at
 
     def _starts(self, token: str) -> bool:
         if self._text.startswith(token, self._at):

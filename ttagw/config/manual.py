@@ -50,7 +50,7 @@ def render() -> str:
 
 
 def _section(key: Key, field: FieldInfo) -> Iterator[str]:
-    model = _model(field)
+    model = model_of(field.annotation)
     heading = _heading(key, field)
     yield from (heading, "=" * len(heading) if len(key) == 1 else "-" * len(heading), "")
     yield from (_markup(field.description or ""), "")
@@ -58,7 +58,7 @@ def _section(key: Key, field: FieldInfo) -> Iterator[str]:
     if missing_feature(place) or missing_feature((*place, "?")):
         yield from ("*Not available yet.*", "")
     inner: list[tuple[Key, FieldInfo]] = []
-    for name, each in fields(model):
+    for name, each in fields(model) if model is not None else ():
         if _is_section(each):
             inner.append(((*place, name), each))
         else:
@@ -92,13 +92,6 @@ def _not_yet(key: Key) -> str:
         return ""
     values = accepted(key)
     return f" *Not available yet; it may only say* ``{_toml(values[0])}``." if values else " *Not available yet.*"
-
-
-def _model(field: FieldInfo) -> type[BaseModel]:
-    model = model_of(field.annotation)
-    if model is None:
-        raise TypeError(f"{field} is no table")
-    return model
 
 
 def _is_section(field: FieldInfo) -> bool:

@@ -1,7 +1,7 @@
 """What happens to each header field on its way through, decided by its name alone.
 
-The decision is made once for each sequence of names, see `Plans`. Sources: RFC 9110 §7.6.1 (hop-by-hop fields), RFC 3875
-(why underscores are refused).
+The decision is made once for each sequence of names, see `Plans`. Sources: RFC 9110 §7.6.1 (hop-by-hop fields), RFC
+3875 (why underscores are refused).
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ def _picker(places: Sequence[int], size: int) -> Callable[[Fields], Fields]:
 class Plans:
     """Plans by the names of a head's fields.
 
-    The same clients and services send the same names in the same order again and again, so a plan is nearly always there
-    already. The table is bounded: when it is full it begins anew.
+    The same clients and services send the same names in the same order again and again, so a plan is nearly always
+    there already. The table is bounded: when it is full it begins anew.
     """
 
     __slots__ = ("_known", "_plans", "_request", "_trusted")

@@ -160,8 +160,8 @@ class InstancePool:
             self._idle.remove(connection)
         if self._opening.pop(connection, None) is not None:
             self._refuse(UpstreamUnavailableError("tls_failed", retry_after=RETRY_AFTER), why)
-        elif len(self._waiting) > len(self._opening) and not self._stopped:
-            self._open()
+        else:
+            self._open_for_next()
 
     def _drop(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
@@ -177,9 +177,16 @@ class InstancePool:
         self.log.warn("{instance}: cannot connect: {reason} {why}", instance=self.label, reason=error.reason, why=why)
         if self._waiting:
             self._waiting.popleft()[1].refused(error)
+        self._open_for_next()
+
+    def _open_for_next(self) -> None:
+        """A place is free: those who wait in line are not left there."""
+        if len(self._waiting) > len(self._opening) and not self._stopped:
+            self._open()
 
     def expired(self, connection: UpstreamConnection) -> None:
-        """A connection without work has reached its deadline: idle for too long, or not ready within `connect_timeout`."""
+        """A connection without work has reached its deadline: idle for too long, or not ready within `connect_timeout`.
+        """
         connecting = self._opening.pop(connection, None)
         if connecting is None:
             connection.close()

@@ -13,27 +13,25 @@ from ttagw.errors import MalformedRequestError
 class RequestLine:
     """Follows one connection's bytes from request to request."""
 
-    __slots__ = ("_at", "_loose", "_partial", "chunk", "end")
+    __slots__ = ("_partial", "at", "chunk", "end")
 
     def __init__(self) -> None:
         self.chunk = b""
         """The bytes of the present read, and of earlier ones from the beginning of a head that they hold in part."""
         self.end = 0
         """Place in the chunk after the ` HTTP/1.` of the last line."""
-        self._at = 0
-        self._loose = False
+        self.at = 0
+        """Place in the chunk where the next head begins; after a head, where its body does."""
         self._partial: tuple[bytes, ...] = ()
 
     def read(self, data: bytes) -> None:
         """The next read."""
         self.chunk = data
-        self._at = 0
-        if not self._partial:
-            self._loose = False
+        self.at = 0
 
     def unfinished(self) -> None:
         """The read ends within a head: it is needed when the rest comes."""
-        self._partial = (*self._partial, self.chunk[self._at :])
+        self._partial = (*self._partial, self.chunk[self.at :])
 
     def done(self) -> None:
         """What was read is needed no more."""
@@ -48,29 +46,16 @@ class RequestLine:
         if self._partial:
             self.chunk = b"".join(self._partial) + self.chunk
             self._partial = ()
-            self._at = 0
+            self.at = 0
         chunk = self.chunk
-        at = self._at if chunk.startswith(line, self._at) else self._find(line)
-        self._loose = False
+        at = self.at if chunk.startswith(line, self.at) else self._find(line)
         self.end = end = at + len(line)
-        self._at = chunk.find(b"\r\n\r\n", end) + 4
+        self.at = chunk.find(b"\r\n\r\n", end) + 4
         return 0 if chunk[end : end + 1] == b"0" else 1
 
     def _find(self, line: bytes) -> int:
-        """After empty lines, or somewhere after the end of a chunked body."""
-        chunk = self.chunk
-        at = len(chunk) - len(chunk[self._at :].lstrip(b"\r\n"))
-        if chunk.startswith(line, at):
-            return at
-        found = chunk.find(b"\n" + line, self._at) if self._loose else -1
-        if found < 0:
+        """After empty lines."""
+        at = len(self.chunk) - len(self.chunk[self.at :].lstrip(b"\r\n"))
+        if not self.chunk.startswith(line, at):
             raise MalformedRequestError("request_line")
-        return found + 1
-
-    def body(self, size: int) -> None:
-        """So many bytes of a body."""
-        self._at += size
-
-    def chunked(self) -> None:
-        """A chunked body has ended: its framing was not counted, so the next head begins somewhere later."""
-        self._loose = True
+        return at

@@ -24,6 +24,7 @@ from ttagw.errors import (
     UriTooLongError,
 )
 from ttagw.model import UNKNOWN, Body, BodySource, Exchange, Fields, Sink
+from ttagw.web.chunks import ChunkLines
 from ttagw.web.head import KnownHead, read_head
 from ttagw.web.line import RequestLine
 
@@ -46,6 +47,7 @@ class RequestReader:
 
     __slots__ = (
         "_body_since",
+        "_chunks",
         "_held",
         "_http",
         "_known",
@@ -76,6 +78,7 @@ class RequestReader:
         self._raw: Fields = []
         self._url = b""
         self._line = RequestLine()
+        self._chunks: ChunkLines | None = None
         self._held = False
         self._known: KnownHead | None = None
         # The first request of a connection may be its last: nothing is kept for it.
@@ -108,7 +111,11 @@ class RequestReader:
         self._line.read(data)
         spoilt = None
         try:
+            if self._chunks is not None:
+                self._line.at = self._chunks.read(data, 0)
             self._parser.feed_data(data)
+        except GatewayError as error:
+            spoilt = self.refuse(error)
         except (HttpParserError, HttpParserUpgrade) as error:
             spoilt = self._unreadable(error)
         if self.fed and self.reading is None and not self.deaf:
@@ -171,6 +178,9 @@ class RequestReader:
             exchange.version = self._line.minor_version(exchange.method, self._url)
             self._check_size(raw)
             read_head(exchange, self._url, raw, self._trust)
+            if exchange.length == UNKNOWN:
+                self._chunks = ChunkLines(self._http.max_header_bytes)
+                self._line.at = self._chunks.read(self._line.chunk, self._line.at)
         except GatewayError as error:
             exchange.refusal = error
             raise _Stop from None
@@ -201,7 +211,8 @@ class RequestReader:
         if self._held:
             self._held = False
             self._enqueue(exchange)
-        self._line.body(len(data))
+        if self._chunks is None:
+            self._line.at += len(data)
         body = exchange.body
         if exchange.max_body and body.received + len(data) > exchange.max_body:
             exchange.refusal = BodyTooLargeError()
@@ -222,7 +233,7 @@ class RequestReader:
         if exchange.length:
             exchange.body.end()
             if exchange.length == UNKNOWN:
-                self._line.chunked()
+                self._chunks = None
         if self._second:
             self._remember(exchange)
         self._second = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IProtocol, ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -46,7 +46,8 @@ class TurnedAway:
     def connectionMade(self) -> None:
         """Say it and close; what the client sends meanwhile is not looked at."""
         transport = self.transport
-        if not self._site.away(self, gone=False):
+        lingers = self._site.away(self, gone=False)
+        if not lingers and ISSLTransport.providedBy(transport):
             transport.abortConnection()
             return
         error = TooManyConnectionsError
@@ -56,6 +57,10 @@ class TurnedAway:
             b"cache-control: no-store\r\nttagw-reason: %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
             b"content-length: %d\r\n\r\n%b" % (self._next_id(), error.code.encode("ascii"), len(text), text)
         )
+        if not lingers:
+            # The kernel has taken it; a client that is still sending may miss it.
+            transport.loseConnection()
+            return
         self.deadline = self._site.monotonic() + LINGER
         half_close = getattr(transport, "loseWriteConnection", transport.loseConnection)
         half_close()

@@ -77,6 +77,11 @@ class Talk:
         self._at = end + 2
         return line
 
+    @property
+    def at(self) -> int:
+        """How much of what was received has been read."""
+        return self._at
+
     def exactly(self, size: int) -> bytes:
         """So many bytes of what comes next."""
         while len(self.received) - self._at < size:

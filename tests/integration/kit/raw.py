@@ -125,6 +125,11 @@ class Client:
 
     # Reading
 
+    @property
+    def begun(self) -> bool:
+        """Whether something has come that is not read yet."""
+        return bool(self._buffer)
+
     def more(self) -> bool:
         """Read something. False: there is nothing more."""
         if self._ended:

@@ -1,0 +1,84 @@
+"""Rows 17 and 18: more connections than there may be, and more files than there are."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.integration.kit.gateway import Gateway, service
+from tests.integration.kit.origin import Origin
+from tests.integration.kit.raw import Answer, Client, CutOffError, get, once
+from tests.integration.kit.waiting import until
+
+
+def first_answer(client: Client) -> Answer | None:
+    """What a connection says before it is asked, or None if it just ends."""
+    try:
+        return client.answer()
+    except (CutOffError, OSError):
+        return None
+
+
+def test_connections_over_the_limit_get_503_at_once_and_those_below_work(tmp_path: Path, service_here: Origin) -> None:
+    http = {"max_connections": 50}
+    with Gateway(tmp_path, {"s": service(service_here.port)}, http=http) as gateway, ExitStack() as open_ones:
+        clients = [open_ones.enter_context(Client(gateway.port)) for _ in range(200)]
+        until(lambda: gateway.metric("ttagw_connections") == 50, "50 connections are open")
+        inside = []
+        for client in clients:
+            client.send(get("/"))
+            answer = client.answer()
+            assert answer.status in (200, 503)
+            if answer.status == 200:
+                inside.append(client)
+            else:
+                assert answer.reason == b"too_many_connections"
+                assert int(answer.value(b"retry-after")) > 0
+                assert client.at_end()
+        assert len(inside) == 50
+        assert gateway.metric("ttagw_connections_turned_away_total") == 150
+        assert {client.ask(get("/again")).status for client in inside} == {200}
+        for client in inside:
+            client.close()
+        until(lambda: gateway.metric("ttagw_connections") == 0, "all connections are gone")
+        assert once(gateway.port, get("/")).status == 200
+        assert gateway.failures() == []
+
+
+def test_a_flood_of_connections_uses_a_bounded_number_of_files(tmp_path: Path, service_here: Origin) -> None:
+    http = {"max_connections": 100}
+    with Gateway(tmp_path, {"s": service(service_here.port)}, http=http) as gateway:
+        idle = gateway.child.descriptors()
+        with ExitStack() as open_ones:
+            most = 0
+            for number in range(2000):
+                try:
+                    client = Client(gateway.port)
+                except ConnectionResetError:
+                    continue
+                if number < 400:
+                    open_ones.callback(client.close)
+                else:
+                    client.reset()
+                if number % 50 == 0:
+                    most = max(most, gateway.child.descriptors())
+            assert most <= idle + 2 * 100 + 20
+        until(lambda: gateway.metric("ttagw_connections") == 0, "all connections are gone")
+        assert once(gateway.port, get("/")).status == 200
+        assert gateway.child.descriptors() <= idle + 10
+        assert gateway.failures() == []
+
+
+def test_without_files_left_accepting_pauses_and_resumes(tmp_path: Path, service_here: Origin) -> None:
+    with Gateway(tmp_path, {"s": service(service_here.port)}, open_files=64) as gateway, Client(gateway.port) as early:
+        assert early.ask(get("/")).status == 200
+        with ExitStack() as open_ones:
+            for _ in range(150):
+                open_ones.enter_context(Client(gateway.port))
+            until(lambda: gateway.child.descriptors() >= 60, "files have run out")
+            assert {early.ask(get("/running")).status for _ in range(20)} == {200}
+            shouted = until(lambda: [each for each in gateway.said() if "EMFILE" in each["message"]], "it is said")
+            assert shouted[0]["level"] in ("warn", "error", "critical")
+        until(lambda: gateway.metric("ttagw_connections") <= 1, "the others are gone")
+        assert once(gateway.port, get("/after")).status == 200
+        assert gateway.child.running()
