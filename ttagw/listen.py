@@ -22,10 +22,11 @@ class ListenError(Exception):
 
 def endpoint_from(reactor: Any, text: str) -> IStreamServerEndpoint:
     """The endpoint that a string such as `tcp:8000:interface=127.0.0.1` describes. Raises `ListenError`."""
+    ours = text
     if text.startswith(("tcp:", "ssl:", "tcp6:", "unix:")) and "backlog=" not in text:
-        text += f":backlog={BACKLOG}"
+        ours += f":backlog={BACKLOG}"
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, ours)
     except OSError as error:
         raise ListenError(f"{text}: {error.filename or ''}: {error.strerror or error}") from None
     except Exception as error:

@@ -53,6 +53,10 @@ class MemoryTransport:
         self._peer = IPv4Address("TCP", peer, 40000)
         self._handle = handle
 
+    @property
+    def disconnecting(self) -> bool:
+        return self.ended != ""
+
     def connect(self, protocol: Any) -> None:
         """Begin: the protocol gets this transport."""
         self.protocol = protocol

@@ -132,7 +132,7 @@ def test_a_client_that_reads_nothing_pauses_the_service(gateway: Gateway, origin
 
 def test_a_service_that_reads_slowly_pauses_the_client(gateway: Gateway, origin: Origin) -> None:
     def sip(talk: Talk, request: Request) -> None:
-        talk.gone.wait(1.5)
+        talk.gone.wait(0.6)
         talk.origin.held.set()
         left = 200 * MIB - (len(talk.received) - talk.at)
         while left > 0:
@@ -147,7 +147,7 @@ def test_a_service_that_reads_slowly_pauses_the_client(gateway: Gateway, origin:
     with Client(gateway.port) as client:
         client.send(get("/patient/sip", f"Content-Length: {200 * MIB}", method="POST"))
         for sent, piece in enumerate(flood(200)):
-            client.send(piece)
+            assert client.send(piece)
             highest = max(highest, gateway.child.resident())
             assert sent < 150 or origin.held.is_set()
         assert client.answer().body == b"all"

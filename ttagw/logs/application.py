@@ -32,12 +32,17 @@ def line_of(event: LogEvent) -> bytes:
         "time": stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": level.name,
         "namespace": event.get("log_namespace", "-"),
-        "message": formatEvent(event)[:_LONGEST],
+        "message": _sound(formatEvent(event)[:_LONGEST]),
     }
     failure = event.get("log_failure")
     if failure is not None:
-        line["failure"] = failure.getTraceback()[-_LONGEST:]
+        line["failure"] = _sound(failure.getTraceback()[-_LONGEST:])
     return _encode(line) + b"\n"
+
+
+def _sound(text: str) -> str:
+    """The text without lone surrogates, which names of files may hold and JSON cannot."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @implementer(ILogObserver)

@@ -1,0 +1,235 @@
+"""The manual is complete and true where a machine can tell: codes, reasons, log fields, metrics, limits, examples."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
+
+from ttagw.config import Http, Upstream, load
+from ttagw.config.units import seconds, size
+from ttagw.core.headers import DROP, IDENTITY, REQUESTS, RESPONSES
+from ttagw.errors import catalogue
+from ttagw.logs.access import AccessLog
+from ttagw.model import Exchange, Reply
+from ttagw.pipeline import Hooks, Pipeline, Route
+from ttagw.service import Gateway
+from ttagw.testing import RecordingLines, RecordingSink, exchange
+from ttagw.web.render import TYPE_BASE, render
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+RAISED = frozenset(("_Refused", "TargetError")) | {kind.__name__ for kind in catalogue()}
+RAISED |= {"BadTargetError", "ConnectRefusedError", "InternalError"}
+
+
+def page(name: str) -> str:
+    """The source of a page."""
+    return (DOCS / f"{name}.rst").read_text("utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    """The rows of all list-tables in a text, each cell on one line."""
+    found: list[list[str]] = []
+    for line in text.splitlines():
+        cell = re.match(r"\s+(\* )?- ?(.*)", line)
+        if cell and cell[1]:
+            found.append([cell[2]])
+        elif cell and found and re.match(r"\s+- ?", line):
+            found[-1].append(cell[2])
+        elif found and line.startswith("    ") and line.strip():
+            found[-1][-1] += " " + line.strip()
+    return found
+
+
+def row(name: str, key: str) -> list[str]:
+    """The row of a page that begins with this literal."""
+    (found,) = [each for each in rows(page(name)) if each[0] == f"``{key}``"]
+    return found
+
+
+def words(node: ast.AST) -> Iterator[str]:
+    """The fixed tokens in an expression."""
+    for each in ast.walk(node):
+        if (
+            isinstance(each, ast.Constant)
+            and isinstance(each.value, str)
+            and re.fullmatch(r"[a-z]+(_[a-z]+)*", each.value)
+        ):
+            yield each.value
+
+
+def reasons_in(source: str) -> Iterator[str]:
+    """Every reason that a module gives: what errors are made with, and what is assigned as a reason."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.args:
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in RAISED or name == "give_up":
+                yield from words(node.args[0])
+        elif isinstance(node, ast.Assign):
+            target = node.targets[0]
+            name = getattr(target, "id", "") or getattr(target, "attr", "")
+            if name in ("reason", "reason_token") or (
+                isinstance(target, ast.Subscript) and ast.unparse(target.value) == "refused"
+            ):
+                value = node.value.body if isinstance(node.value, ast.IfExp) else node.value
+                yield from words(value)
+                if isinstance(node.value, ast.IfExp):
+                    yield from words(node.value.orelse)
+
+
+def modules() -> list[Path]:
+    """The modules that carry requests."""
+    folders = ("core", "layers", "upstream", "web")
+    named = [path for folder in folders for path in sorted((ROOT / "ttagw" / folder).glob("*.py"))]
+    return [*named, ROOT / "ttagw" / "pipeline.py", ROOT / "ttagw" / "attempt.py", ROOT / "ttagw" / "tree.py"]
+
+
+def documented_reasons() -> set[str]:
+    text = page("errors")
+    return {each[0].strip("`") for each in rows(text[text.index(".. _reasons:") :]) if each[0].startswith("``")}
+
+
+def examples() -> dict[str, Any]:
+    """The classes in the pages' Python blocks."""
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", page("layers"), re.MULTILINE):
+        exec(textwrap.dedent(block), names)
+    return names
+
+
+def test_every_code_is_in_the_manual_and_no_other() -> None:
+    documented = re.findall(r"^\.\. problem:: (\w+)$", page("errors"), re.MULTILINE)
+    assert sorted(documented) == sorted(kind.code for kind in catalogue())
+
+
+def test_every_code_has_its_status_title_blame_and_closing() -> None:
+    text = page("errors")
+    for kind in catalogue():
+        entry = re.search(rf"^\.\. problem:: {kind.code}\n\n((?:   .*\n)+)", text, re.MULTILINE)
+        assert entry is not None
+        said = " ".join(entry[1].split())
+        assert said.startswith(f"{kind.status}, *{kind.title}.*"), kind.code
+        assert f"Blame: {kind.blame.value}." in said, kind.code
+        assert said.endswith("Closes.") == kind.close, kind.code
+
+
+def test_the_types_of_problems_lead_to_the_page() -> None:
+    assert TYPE_BASE.endswith("/errors#")
+    assert (DOCS / "errors.rst").is_file()
+
+
+def test_every_reason_in_the_code_is_in_the_manual() -> None:
+    given = {word for path in modules() for word in reasons_in(path.read_text("utf-8"))}
+    assert {"no_host", "dot_segment", "encoded_slash", "queue_timeout", "client_stalled", "headers_slow"} <= given
+    assert given - documented_reasons() == set()
+
+
+def test_every_reason_in_the_manual_is_in_the_code() -> None:
+    source = "".join([path.read_text("utf-8") for path in modules()])
+    assert {reason for reason in documented_reasons() if f'"{reason}"' not in source} == set()
+
+
+def test_the_fields_of_the_access_log_are_in_the_manual() -> None:
+    lines = RecordingLines()
+    log = AccessLog(lines, "json", lambda: 0.0)
+    log.record(exchange(), 0.001)
+    log.flush()
+    text = page("seeing")
+    text = text[text.index('``log.format = "json"``') : text.index('``log.format = "combined"``')]
+    documented = [each[0].strip("`") for each in rows(text) if each[0].startswith("``")]
+    assert documented == list(json.loads(b"".join(lines.batches)))
+
+
+def test_the_metrics_are_in_the_manual(tmp_path: Path) -> None:
+    (tmp_path / "ttagw.toml").write_text(
+        '[services.s]\ninstances = ["http://127.0.0.1:1"]\n'
+        '[[routes]]\nname = "r"\npath = "/*"\nservice = "s"\nauth = "none"\n'
+    )
+    gateway = Gateway(MemoryReactorClock(), load(tmp_path / "ttagw.toml", environ={}))
+    given: dict[str, tuple[str, list[str]]] = {}
+    for metric in gateway.metrics.collect():
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        given[name] = (metric.type, sorted(metric._labelnames))
+    text = page("seeing")
+    text = text[text.index("\nMetrics\n") : text.index("\nHealth\n")]
+    documented = {
+        name.strip("`"): (kind, sorted(filter(None, labels.split(", "))))
+        for name, kind, labels, _ in [each for each in rows(text) if each[0].startswith("``")]
+    }
+    assert documented == given
+
+
+def test_the_limits_and_their_defaults_are_in_the_manual() -> None:
+    for model, name in ((Http(), "http"), (Upstream(), "upstream")):
+        for key, value in model:
+            if key not in ("retries", "retry_budget"):
+                shown = row(name, key)[1].replace(" ", "")
+                assert (seconds(shown) if isinstance(value, float) else size(as_number(shown))) == value, key
+
+
+def as_number(text: str) -> str | int:
+    """A plain number as the configuration has it; a size with a unit stays as it is."""
+    return int(text) if text.isdigit() else text
+
+
+def test_the_identity_headers_and_the_hop_by_hop_ones_are_in_the_manual() -> None:
+    text = page("headers").lower()
+    dropped = {name.decode() for name, kind in REQUESTS._known.items() if kind == DROP}
+    dropped |= {name.decode() for name, kind in RESPONSES._known.items() if kind == DROP}
+    dropped |= {name.decode() for name in IDENTITY}
+    assert {name for name in dropped if f"``{name}``" not in text} == set()
+
+
+def test_the_layer_that_answers_answers_with_the_errors_form() -> None:
+    layer = examples()["Closed"]({"r": 60})
+    forwarded: list[Exchange] = []
+    sink = RecordingSink()
+    route = Route("r", "/r", lambda _, exchange: forwarded.append(exchange), max_body=0).bind([layer])
+    Pipeline(render).run(exchange(sink=sink, on=route))
+    assert forwarded == []
+    assert sink.reply is not None
+    assert (sink.reply.status, sink.reply.reason) == (503, "closed")
+    assert (b"retry-after", b"60") in sink.reply.fields
+
+
+def test_the_layer_that_waits_lets_one_after_the_other_through() -> None:
+    layer = examples()["InTurn"](1)
+    running: list[Exchange] = []
+    pipeline = Pipeline(render)
+    route = Route("r", "/r", lambda _, exchange: running.append(exchange), max_body=0).bind([layer])
+    first, second, third = [exchange(on=route) for _ in range(3)]
+    for each in (first, second, third):
+        pipeline.run(each)
+    assert running == [first]
+    pipeline.left(second)
+    pipeline.end(first)
+    assert running == [first, third]
+    pipeline.end(third)
+    fourth = exchange(on=route)
+    pipeline.run(fourth)
+    assert running == [first, third, fourth]
+
+
+def test_a_client_that_leaves_cancels_what_a_layer_waits_for() -> None:
+    cancelled: list[Deferred[Reply | None]] = []
+
+    class Waits:
+        name = "waits"
+
+        def bind(self, route: Route) -> Hooks:
+            return Hooks(lambda exchange: Deferred(cancelled.append))
+
+    pipeline = Pipeline(render)
+    waiting = exchange(on=Route("r", "/r", lambda _, exchange: None, max_body=0).bind([Waits()]))
+    pipeline.run(waiting)
+    pipeline.left(waiting)
+    assert len(cancelled) == 1
+    assert waiting.status == 499
