@@ -73,9 +73,7 @@ async def test_a_busy_port_leaves_nothing_open_and_all_faults_are_named(busy: in
     await until(lambda: not free.exists())
 
 
-@pytest.mark.parametrize(
-    "text", ["tcp:x", "nonsense:1", "tcp:0:interface=nowhere:odd=1", "tcp:0:privateKey=x"]
-)
+@pytest.mark.parametrize("text", ["tcp:x", "nonsense:1", "tcp:0:interface=nowhere:odd=1", "tcp:0:privateKey=x"])
 def test_what_is_no_endpoint_is_said(text: str) -> None:
     with pytest.raises(ListenError, match="not an endpoint"):
         endpoint_from(reactor, text)

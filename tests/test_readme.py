@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from docutils.core import publish_doctree
-from docutils.utils import Reporter
 
 from ttagw.checks import EXTRA
 from ttagw.cli import main
@@ -112,6 +110,5 @@ def test_every_document_is_named() -> None:
     assert set(re.findall(r"^\* ``(\w+\.rst)``", README, re.MULTILINE)) == pages
 
 
-def test_it_is_short_and_good_restructured_text() -> None:
+def test_it_is_short() -> None:
     assert len(README.splitlines()) <= 250
-    publish_doctree(README, settings_overrides={"halt_level": Reporter.WARNING_LEVEL, "report_level": 5})

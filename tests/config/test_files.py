@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_it_is_told_with_its_line(faults: Callable[..., Any], tmp_path: Path) ->
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert unreadable(str(tmp_path)) == "Is a directory"
+    assert unreadable(str(tmp_path)) == "not a file"
     (tmp_path / "x").write_bytes(b"")
     assert unreadable(str(tmp_path / "x")) == ""
 
@@ -107,3 +108,12 @@ def test_paths_become_absolute_wherever_they_stand() -> None:
 def test_values_of_the_wrong_form_are_left_to_others(document: dict[str, Any]) -> None:
     absolute(document, Path("/etc"))
     assert validate(document).findings
+
+
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert unreadable(str(tmp_path / "pipe")) == "not a file"
+
+
+def test_a_name_with_a_nul_is_refused() -> None:
+    assert unreadable("a\0b") == "a name cannot hold a NUL"

@@ -73,8 +73,13 @@ def test_hidden_is_only_what_stands_there() -> None:
     variables = Variables({"A": "expected", "B": ""})
     variables.fill({"a": {"b": "${A}"}, "c": "${B}"})
     assert variables.hide(("a",), 'expected x, got "expected" and unexpected') == '${A} x, got "${A}" and unexpected'
-    assert variables.hide(("c",), "expected") == "expected"
-    assert variables.hide(("a", "other"), "expected") == "expected"
+    assert variables.hide(("c",), "expectedly") == "expectedly"
+
+
+def test_a_value_is_hidden_in_sentences_about_other_keys_and_inside_other_text() -> None:
+    variables = Variables({"SECRET": "hunter2"})
+    variables.fill({"a": "x-${SECRET}.pem"})
+    assert variables.hide(("b",), '"{hunter2}" and hunter2.pem') == '"{${SECRET}}" and ${SECRET}.pem'
 
 
 def test_a_value_may_come_from_the_environment(read: Callable[..., Config]) -> None:

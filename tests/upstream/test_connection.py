@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
 
+from tests.twisted_hygiene import Failures
 from tests.upstream.served import OK, Ask, Upstreamed
 from ttagw.model import UNKNOWN
 from ttagw.testing import MemoryTransport, RecordingSource
+from ttagw.upstream import connection as module
 from ttagw.upstream.connection import MAX_FIELDS, MAX_HEAD, MAX_INTERIM
 from ttagw.wire.writer import HIGH_WATER
 
@@ -215,6 +217,10 @@ BAD = [
     (b"HTTP/1.1 20 OK\r\n\r\n", "bad_head"),
     (b"HTTP/1.1 2000 OK\r\n\r\n", "bad_head"),
     (b"HTTP/1.1 abc OK\r\n\r\n", "bad_head"),
+    (b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", "bad_status"),
+    (b"HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n", None),
+    (b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", None),
+    (b"ICE/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", None),
     (b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", "bad_status"),
     (b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", "bad_status"),
     (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", None),
@@ -291,6 +297,18 @@ def test_a_service_that_speaks_unasked_is_hung_up_on() -> None:
 def test_a_204_with_a_body_is_framed_as_204() -> None:
     ask, _, served = asked(b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil")
     assert (ask.over, ask.sink.body, served.pool.size) == (True, b"", 0)
+
+
+def test_a_failure_of_ours_is_logged_and_cuts_the_connection(
+    monkeypatch: pytest.MonkeyPatch, failures: Failures
+) -> None:
+    def broken(value: bytes) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "_content_length", broken)
+    ask, wire, _ = asked(OK)
+    assert (ask.result, wire.ended) == ((502, "internal"), "abort")
+    assert len(failures.take(ZeroDivisionError)) == 1
 
 
 # A service that goes

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest_twisted
 from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import ISSLTransport
+from zope.interface import directlyProvides
 
 from tests.sockets import Raw, listening
 from tests.twisted_hygiene import until
@@ -10,6 +12,7 @@ from ttagw.config import Http
 from ttagw.testing import MemoryTransport
 from ttagw.web.channel import Channel
 from ttagw.web.turned_away import LINGER, TurnedAway
+from ttagw.wire.deadlines import NEVER
 
 
 def test_more_connections_than_allowed_get_503_at_once() -> None:
@@ -39,17 +42,26 @@ def test_who_was_turned_away_and_stays_is_cut() -> None:
     client.lose()
 
 
-def test_there_are_never_more_of_them_than_of_the_others() -> None:
+def test_more_of_them_than_of_the_others_do_not_linger() -> None:
     served = Served(Http(max_connections=1))
     first, second = MemoryTransport(), MemoryTransport()
-    gone = served.site.buildProtocol(None)
-    first.connect(gone)
+    first.connect(served.site.buildProtocol(None))
     second.connect(served.site.buildProtocol(None))
-    assert (second.take(), second.ended) == (b"", "abort")
+    assert (statuses(second.take()), second.ended, second.protocol.deadline) == ([503], "close", NEVER)
+    second.lose()
     first.lose()
     third = MemoryTransport()
     third.connect(served.site.buildProtocol(None))
-    assert statuses(third.take()) == [503]
+    assert (statuses(third.take()), third.ended) == ([503], "half")
+
+
+def test_over_tls_they_are_cut_without_a_handshake() -> None:
+    served = Served(Http(max_connections=1))
+    MemoryTransport().connect(served.site.buildProtocol(None))
+    second = MemoryTransport()
+    directlyProvides(second, ISSLTransport)
+    second.connect(served.site.buildProtocol(None))
+    assert (second.take(), second.ended) == (b"", "abort")
 
 
 def test_a_place_that_is_free_again_is_given_to_the_next() -> None:

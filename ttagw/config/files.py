@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,20 +72,26 @@ def missing(config: Config) -> list[Finding]:
     ]
     for index, issuer in enumerate(config.auth.issuers):
         findings += _short(("auth", "issuers", index, "secret_file"), issuer.secret_file)
-    access = Path(config.log.access)
-    if config.log.access != "-" and not access.parent.is_dir():
+    access = Path(config.log.access.replace("\0", "?"))
+    if "\0" in config.log.access:
+        findings.append((("log", "access"), "a name cannot hold a NUL"))
+    elif config.log.access != "-" and not access.parent.is_dir():
         findings.append((("log", "access"), f"{access}: there is no folder {access.parent}"))
     return findings
 
 
 def unreadable(path: str) -> str:
     """Why a file cannot be read; "" if it can."""
+    if "\0" in path:
+        return "a name cannot hold a NUL"
     try:
-        with Path(path).open("rb") as file:
-            file.read(1)
+        mode = os.stat(path).st_mode
     except OSError as error:
         return error.strerror or "not readable"
-    return ""
+    # Not by opening it: what is a pipe would keep us waiting.
+    if not stat.S_ISREG(mode):
+        return "not a file"
+    return "" if os.access(path, os.R_OK) else "Permission denied"
 
 
 def _short(key: Key, path: str) -> list[Finding]:

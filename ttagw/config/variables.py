@@ -8,6 +8,9 @@ from typing import Any
 
 from ttagw.config.faults import Finding, Key
 
+_SECRET = 12
+"""Characters from which on a value is hidden wherever it is part of a word."""
+
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
 
 
@@ -19,6 +22,7 @@ class Variables:
         self.findings: list[Finding] = []
         """What could not be filled in."""
         self._filled: dict[Key, tuple[str, str]] = {}
+        self._taken: dict[str, str] = {}
 
     def fill(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document with all of its strings filled in."""
@@ -29,6 +33,10 @@ class Variables:
         for place, (value, written) in self._filled.items():
             if value and (place[: len(key)] == key or key[: len(place)] == place):
                 message = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", written.replace("\\", r"\\"), message)
+        for value, name in self._taken.items():
+            # A part of a value may be in a sentence too, and in one about another key. Short words would be found anywhere.
+            pattern = re.escape(value) if len(value) >= _SECRET else rf"(?<!\w){re.escape(value)}(?!\w)"
+            message = re.sub(pattern, f"${{{name}}}", message)
         return message
 
     def _fill(self, value: Any, key: Key) -> Any:
@@ -51,7 +59,11 @@ class Variables:
                 (key, "expected ${NAME} or ${NAME:-default}; a ${ that is meant as text is written $${")
             )
             return ""
-        found = self._environ.get(name, default)
+        found = self._environ.get(name)
+        if found:
+            self._taken[found] = name
+        elif found is None:
+            found = default
         if found is None:
             self.findings.append((key, f"the environment variable {name} is not set, and there is no default for it"))
             return ""

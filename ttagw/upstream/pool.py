@@ -185,8 +185,7 @@ class InstancePool:
             self._open()
 
     def expired(self, connection: UpstreamConnection) -> None:
-        """A connection without work has reached its deadline: idle for too long, or not ready within `connect_timeout`.
-        """
+        """A connection without work has reached its deadline: idle too long, or not ready within `connect_timeout`."""
         connecting = self._opening.pop(connection, None)
         if connecting is None:
             connection.close()

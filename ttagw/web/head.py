@@ -78,8 +78,7 @@ class KnownHead:
         self._client = exchange.client
 
     def read(self, exchange: Exchange, target: bytes) -> bool:
-        """Fill in what the head says; False if the target is not a plain one: then somebody else has to say what it is.
-        """
+        """Fill in what the head says; False if the target is not a plain one and somebody else has to judge it."""
         try:
             path, exchange.query, absolute = split_target(target)
             if absolute is not None or path == b"*":

@@ -159,6 +159,8 @@ AFTER_CHUNK = (
     b"5\r\nhello\r\n0\r\n X: y\r\n\r\n",
     b"5\r\nhello\r\n0\r\nX: y\r\n z\r\n\r\n",
     b"5\r\nhello\r\n0\r\nX: \x00\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n",
+    b"5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"5\r\nhello\r\n0\r\nno colon\r\n\r\n",
     b"5\r\nhello\r\n0\r\nGET /hidden HTTP/1.1\r\nHost: h\r\n\r\n",
 )

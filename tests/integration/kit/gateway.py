@@ -20,6 +20,8 @@ TWISTD = Path(sys.executable).with_name("twistd")
 HTTP = {"header_timeout": "3s", "body_timeout": "2s", "keepalive_timeout": "20s"}
 UPSTREAM = {"connect_timeout": "1s", "response_timeout": "1s", "idle_timeout": "1s", "queue_timeout": "500ms"}
 
+OWN_SECTIONS = ("gateway", "http", "upstream", "log")
+
 Line = dict[str, Any]
 
 
@@ -47,7 +49,7 @@ class Gateway:
         access: str = "",
         **sections: Mapping[str, Any],
     ) -> None:
-        """`sections` are added to `[gateway]`, `[http]`, `[upstream]` and `[log]`; `access` names the access log."""
+        """`sections` are added to, and win over, what tests usually need; `access` names the access log."""
         self.folder = folder
         self.access = Path(access) if access else folder / "access.log"
         self._document = {"services": dict(services), "routes": [dict(each) for each in routes or [route()]]}
@@ -92,6 +94,7 @@ class Gateway:
             "http": {**HTTP, **sections.get("http", {})},
             "upstream": {**UPSTREAM, **sections.get("upstream", {})},
             "log": {"access": str(self.access), **sections.get("log", {})},
+            **{name: table for name, table in sections.items() if name not in OWN_SECTIONS},
             **self._document,
         }
         (self.folder / "ttagw.toml").write_text(dump(document))
