@@ -1,4 +1,4 @@
-"""Coverage of daemons: twistd ends by sending itself the signal that stopped it, which skips atexit; save before that."""
+"""Coverage of daemons: twistd ends by sending itself the signal that stopped it, which skips atexit; save first."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from ttagw.web.render import TYPE_BASE, render
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 RAISED = frozenset(("_Refused", "TargetError")) | {kind.__name__ for kind in catalogue()}
-RAISED |= {"BadTargetError", "ConnectRefusedError", "InternalError"}
+RAISED |= {"BadTargetError", "MethodRefusedError", "InternalError"}
 
 
 def page(name: str) -> str:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -218,13 +217,13 @@ def test_signals_reopen_logs_stop_and_stop_at_once(file: Path) -> None:
     try:
         for hook in fake.whenRunningHooks:
             hook[0](*hook[1], **hook[2])
-        os.kill(os.getpid(), signal.SIGUSR1)
-        os.kill(os.getpid(), signal.SIGHUP)
+        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGHUP)
         assert log.calls == ["start", "reopen", "reopen"]
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         assert fake.stopped == 1
         stopping = made.stopService()
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         assert fake.stopped == 1
         fake.advance(1.0)
         assert stopping.called

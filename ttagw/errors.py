@@ -98,8 +98,8 @@ class MethodNotAllowedError(GatewayError):
     blame = Blame.CLIENT
 
 
-class ConnectRefusedError(MethodNotAllowedError):
-    """CONNECT: this is a gateway, not a forward proxy."""
+class MethodRefusedError(MethodNotAllowedError):
+    """CONNECT and TRACE, which no route can offer."""
 
     close = True
 

@@ -24,7 +24,7 @@ PLACES = ("/etc/ttagw/ttagw.toml", "etc/ttagw.toml")
 """Where a configuration is looked for when none is named."""
 
 
-class StartError(SystemExit):
+class StartError(SystemExit, Exception):  # twistd catches Exception to tell its parent
     """The daemon cannot start.
 
     Exit status 1; the text is what `twistd` passes on from a daemon that has forked already.

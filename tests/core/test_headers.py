@@ -40,7 +40,9 @@ NAMES = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize("name", [*HOP_BY_HOP, *IDENTITY, b"Proxy", b"X-TTA-Anything", b"ttagw-reason", b"TTAGW-X"])
+@pytest.mark.parametrize(
+    "name", [*HOP_BY_HOP, *sorted(IDENTITY), b"Proxy", b"X-TTA-Anything", b"ttagw-reason", b"TTAGW-X"]
+)
 def test_what_only_the_gateway_may_say_is_dropped_from_requests(name: bytes) -> None:
     for plans in (REQUESTS, TRUSTED_REQUESTS):
         assert plans.kind(name) == plans.kind(name.upper()) == DROP

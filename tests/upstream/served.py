@@ -86,3 +86,20 @@ class Upstreamed:
         now = self.clock.advance(seconds)
         for each in [each for each in self.watched if each.deadline <= now]:
             each.expire(now)
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def asked(*data: bytes, method: bytes = b"GET") -> tuple[Ask, MemoryTransport, Upstreamed]:
+    """What becomes of an exchange whose service sends this."""
+    served = Upstreamed()
+    ask, wire = served.connected(method)
+    for piece in data:
+        if wire.ended in ("", "half"):
+            wire.protocol.dataReceived(piece)
+    return ask, wire, served
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    return [data[place : place + 1] for place in range(len(data))]

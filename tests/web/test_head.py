@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from ttagw.core.forwarded import Peer, Trust
 from ttagw.errors import (
     BadTargetError,
-    ConnectRefusedError,
     ExpectationError,
     GatewayError,
     MalformedRequestError,
+    MethodRefusedError,
     UpgradeRefusedError,
 )
 from ttagw.model import UNKNOWN, Exchange
@@ -115,7 +115,7 @@ def test_an_absolute_target_names_the_same_host() -> None:
 
 
 def test_connect_is_not_offered() -> None:
-    assert isinstance(refusal(HOST, target=b"gateway.test:443", method=b"CONNECT"), ConnectRefusedError)
+    assert isinstance(refusal(HOST, target=b"gateway.test:443", method=b"CONNECT"), MethodRefusedError)
 
 
 # Length

@@ -34,7 +34,7 @@ class Variables:
             if value and (place[: len(key)] == key or key[: len(place)] == place):
                 message = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", written.replace("\\", r"\\"), message)
         for value, name in self._taken.items():
-            # A part of a value may be in a sentence too, and in one about another key. Short words would be found anywhere.
+            # Also in sentences about other keys, and as a part of a word unless it is short.
             pattern = re.escape(value) if len(value) >= _SECRET else rf"(?<!\w){re.escape(value)}(?!\w)"
             message = re.sub(pattern, f"${{{name}}}", message)
         return message

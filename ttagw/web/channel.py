@@ -250,7 +250,7 @@ class Channel:
         reader = self._reader
         self.deadline = now + _LOOK
         if reader.fed and not reader.deaf:
-            answering = self._current is reader.reading
+            answering = self._current is None or self._current is reader.reading
             limit = reader.limit(now, paused=self._paused, answering=answering)
             if now >= limit:
                 slow = RequestTimeoutError("headers_slow" if reader.reading is None else "body_slow")

@@ -24,13 +24,15 @@ from ttagw.core.headers import (
 from ttagw.core.target import TargetError, canonical, check_host, split_target
 from ttagw.errors import (
     BadTargetError,
-    ConnectRefusedError,
     ExpectationError,
     MalformedRequestError,
+    MethodRefusedError,
     UpgradeRefusedError,
 )
 from ttagw.model import UNKNOWN, Exchange, Fields
 
+_NEVER = (b"CONNECT", b"TRACE")
+"""This is no forward proxy; and TRACE would show a client what services are told about it."""
 _OWN_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade"))
 _ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/="
 _LONGEST_ID = 128
@@ -41,8 +43,8 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
     peer = exchange.peer
     plan = (TRUSTED_REQUESTS if peer.trusted else REQUESTS).of(raw)
     exchange.fields = plan.keep(raw)
-    if exchange.method == b"CONNECT":
-        raise ConnectRefusedError("connect")
+    if exchange.method in _NEVER:
+        raise MethodRefusedError(exchange.method.decode("ascii").lower())
     if plan.host < 0:
         raise MalformedRequestError("no_host" if plan.host == -1 else "host_twice")
     _read_target(exchange, target, raw[plan.host][1].strip(b" \t"))

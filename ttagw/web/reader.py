@@ -157,9 +157,10 @@ class RequestReader:
     # As what llhttp calls
 
     def on_message_begin(self) -> None:
-        """A request begins; if it is not the first in this read, it has not been counted."""
+        """A request begins; if it is not the first in this read, neither its bytes nor its time have been counted."""
         if not self.fed:
-            self.fed = len(self._line.chunk)
+            self.fed = max(len(self._line.chunk) - self._line.at, 1)
+            self._since = self.seen
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a piece of it."""

@@ -14,7 +14,7 @@ from ttagw.core.negotiation import preferred
 from ttagw.errors import GatewayError
 from ttagw.model import Exchange, Fields, Reply
 
-TYPE_BASE = "https://ttagw.readthedocs.io/errors#"
+TYPE_BASE = "https://docs.tta.example/errors#"
 """Problem types are this and the code; docs/errors.rst has an anchor for each."""
 
 _OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
