@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.kit.certs import Authority
 from tests.integration.kit.gateway import Gateway, route, service
 from tests.integration.kit.origin import GoneError, Origin, Request, Talk, sending
 from tests.integration.kit.raw import Client, get, once
@@ -16,10 +17,11 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def gateway(folder: Path, origin: Origin) -> Iterator[Gateway]:
+def gateway(folder: Path, origin: Origin, authority: Authority) -> Iterator[Gateway]:
     http = {"header_timeout": "1s", "body_timeout": "1s", "keepalive_timeout": "1s", "max_body": "1GiB"}
     routes = [route("/patient/*", name="patient", timeout="20s"), route()]
-    with Gateway(folder, {"s": service(origin.port)}, routes, http=http) as running:
+    certificate = authority.issue("127.0.0.1")
+    with Gateway(folder, {"s": service(origin.port)}, routes, certificate=certificate, http=http) as running:
         yield running
         assert running.failures() == []
 
@@ -95,6 +97,13 @@ def test_a_connection_without_a_request_is_closed_without_a_word(gateway: Gatewa
         assert client.rest() == b""
 
 
+def test_a_handshake_that_never_begins_or_never_ends_is_ended(gateway: Gateway) -> None:
+    for data in (b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"):
+        with Client(gateway.secure_port) as client:
+            client.send(data)
+            assert not client.rest().startswith(b"HTTP")
+
+
 # Row 15
 
 
@@ -104,8 +113,13 @@ def flood(size: int) -> Iterator[bytes]:
         yield b"x" * MIB
 
 
-def test_a_client_that_reads_nothing_pauses_the_service(gateway: Gateway, origin: Origin) -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
+def test_a_client_that_reads_nothing_pauses_the_service(
+    gateway: Gateway, origin: Origin, authority: Authority, secure: bool
+) -> None:
     sent = 0
+    path = f"/patient/pour-{secure}"
+    port, context = (gateway.secure_port, authority.client_context()) if secure else (gateway.port, None)
 
     def pour(talk: Talk, request: Request) -> None:
         nonlocal sent
@@ -114,12 +128,12 @@ def test_a_client_that_reads_nothing_pauses_the_service(gateway: Gateway, origin
             talk.send(piece)
             sent += 1
 
-    origin.on(b"/patient/pour", pour)
+    origin.on(path.encode(), pour)
     before = gateway.child.resident()
-    with Client(gateway.port, buffer=65536) as client:
-        client.send(get("/patient/pour"))
+    with Client(port, context, buffer=65536) as client:
+        client.send(get(path))
         head = client.head()
-        origin.talk_of(b"/patient/pour").gone.wait(2)
+        origin.talk_of(path.encode()).gone.wait(2)
         stuck = sent
         assert stuck < 100
         assert gateway.child.resident() - before < 20 * MIB

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from random import Random
 import pytest
 
 from tests.integration.kit import echo
+from tests.integration.kit.certs import Authority
 from tests.integration.kit.gateway import Gateway, service
 from tests.integration.kit.process import Child
 from tests.integration.kit.raw import Client, chunked, get, once, post
@@ -30,8 +32,9 @@ SIZES = (0, 1, 10, 100, 1000, 5000, 70_000)
 class Sender:
     """One client after the other, each with a connection of its own, until so many requests are sent."""
 
-    def __init__(self, port: int, number: int) -> None:
+    def __init__(self, port: int, number: int, context: ssl.SSLContext | None) -> None:
         self._port = port
+        self._context = context
         self._number = number
         self._random = Random(number)
         self._sent = 0
@@ -40,14 +43,13 @@ class Sender:
         self.given_up: list[str] = []
         """The paths of those who left without their answer."""
 
-    def run(self, requests: int) -> Sender:
+    def run(self, requests: int) -> None:
         """Send them."""
         while self._sent < requests:
-            with Client(self._port) as client:
+            with Client(self._port, self._context) as client:
                 for _ in range(self._random.randrange(1, 20)):
                     if not self._burst(client):
                         break
-        return self
 
     def _request(self) -> tuple[str, bytes, bytes]:
         """Path, body and the bytes of a request that differs from every other."""
@@ -73,7 +75,6 @@ class Sender:
         if leaves:
             data = data[: self._random.randrange(len(data) + 1)]
         cut = self._random.randrange(len(data) + 1)
-        # More than the buffers of the way hold would need somebody who reads meanwhile.
         client.send(*([data[:cut], data[cut:]] if self._random.random() < 0.3 else [data]))
         if leaves:
             self.given_up += [path for path, _, _ in burst]
@@ -95,19 +96,32 @@ def echo_port(tmp_path: Path) -> Iterator[int]:
         yield int(until(lambda: child.output.read_text().strip(), "the service says its port"))
 
 
-def test_every_request_gets_its_own_answer_and_reaches_the_service_once(tmp_path: Path, echo_port: int) -> None:
-    with Gateway(tmp_path, {"s": service(echo_port)}, upstream={"response_timeout": "10s"}) as gateway:
-        with ThreadPoolExecutor(THREADS) as pool:
-            running = [pool.submit(Sender(gateway.port, each).run, REQUESTS // THREADS) for each in range(THREADS)]
-            senders = [each.result() for each in running]
-        answered = {path for sender in senders for path in sender.answered}
-        given_up = {path for sender in senders for path in sender.given_up}
-        assert len(answered) + len(given_up) >= REQUESTS
-        assert len(answered) > 0.5 * REQUESTS
-        counts = json.loads(once(echo_port, get(echo.REPORT)).body)
-        assert {path for path, count in counts.items() if count != 1} == set()
-        assert answered <= counts.keys() <= answered | given_up
-        until(lambda: gateway.metric("ttagw_requests_in_flight") == 0, "nothing is under way any more")
-        until(lambda: len({line["request_id"] for line in gateway.lines()}) == len(gateway.lines()), "ids differ")
-        assert len([line for line in gateway.lines() if line["status"] == 200]) >= len(answered)
-        assert gateway.failures() == []
+@pytest.fixture
+def gateway(tmp_path: Path, echo_port: int, authority: Authority) -> Iterator[Gateway]:
+    certificate = authority.issue("127.0.0.1")
+    patient = {"response_timeout": "10s"}
+    with Gateway(tmp_path, {"s": service(echo_port)}, certificate=certificate, upstream=patient) as running:
+        yield running
+        assert running.failures() == []
+
+
+def test_every_request_gets_its_own_answer_and_reaches_the_service_once(
+    gateway: Gateway, echo_port: int, authority: Authority
+) -> None:
+    senders = [Sender(gateway.port, each, None) for each in range(1, THREADS)]
+    senders.append(Sender(gateway.secure_port, 0, authority.client_context()))
+    with ThreadPoolExecutor(THREADS) as pool:
+        for done in [pool.submit(each.run, REQUESTS // THREADS) for each in senders]:
+            done.result()
+    answered = {path for sender in senders for path in sender.answered}
+    given_up = {path for sender in senders for path in sender.given_up}
+    assert len(answered) + len(given_up) >= REQUESTS
+    assert len(answered) > 0.5 * REQUESTS
+    counts = json.loads(once(echo_port, get(echo.REPORT)).body)
+    assert {path for path, count in counts.items() if count != 1} == set()
+    assert answered <= counts.keys() <= answered | given_up
+    until(lambda: gateway.metric("ttagw_requests_in_flight") == 0, "nothing is under way any more")
+    gateway.line(once(gateway.port, get("/last")).id)
+    lines = gateway.lines()
+    assert len({line["request_id"] for line in lines}) == len(lines)
+    assert len([line for line in lines if line["status"] == 200]) > len(answered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,47 @@ def test_a_post_never_goes_to_a_connection_that_the_service_has_closed(fresh: Ga
         until(lambda: service_here.talks[-1].socket.fileno() < 0, "the service has closed")
         assert ask(fresh, post("/post", b"%d" % number)).status == 200
     assert [each.body for each in service_here.seen(b"/post")] == [b"%d" % number for number in range(20)]
+
+
+# The pool
+
+
+def test_more_requests_than_connections_wait_and_then_are_told(tmp_path: Path, service_here: Origin) -> None:
+    service_here.on(b"/slow", lambda talk, request: (talk.origin.held.wait(10), talk.reply(b"slow"))[0])
+    few = {"max_connections": 2, "queue_timeout": "600ms", "response_timeout": "10s"}
+    with Gateway(tmp_path, {"s": service(service_here.port)}, upstream=few) as gateway, ExitStack() as open_ones:
+        clients = [open_ones.enter_context(Client(gateway.port)) for _ in range(3)]
+        for client in clients[:2]:
+            client.send(get("/slow"))
+        until(lambda: len(service_here.seen(b"/slow")) == 2, "both connections are in use")
+        busy = clients[2].ask(get("/"))
+        assert (busy.status, busy.reason) == (503, b"upstream_busy")
+        assert int(busy.value(b"retry-after")) > 0
+        assert 600 <= gateway.line(busy.id)["ms"] < 2000
+        clients[2].send(get("/waits"))
+        until(lambda: gateway.metric("ttagw_pool_waiting") == 1, "the third waits")
+        service_here.held.set()
+        assert [client.answer().status for client in clients] == [200, 200, 200]
+        assert len(service_here.talks) == 2
+
+
+def test_idle_connections_to_a_service_are_closed(tmp_path: Path, service_here: Origin) -> None:
+    with Gateway(tmp_path, {"s": service(service_here.port)}, upstream={"keepalive": "300ms"}) as gateway:
+        assert ask(gateway, get("/")).status == 200
+        assert service_here.talks[0].gone.wait(5)
+        assert ask(gateway, get("/")).status == 200
+        assert gateway.metric("ttagw_pool_opened_total") == 2
+
+
+def test_a_service_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    with Origin() as first:
+        port = first.port
+        with Gateway(tmp_path, {"s": service(port)}) as gateway:
+            assert ask(gateway, get("/")).status == 200
+            first.stop()
+            until(lambda: ask(gateway, get("/")).status == 503, "it is gone")
+            with Origin(port=port):
+                assert ask(gateway, get("/")).status == 200
 
 
 # Row 7

@@ -4,8 +4,8 @@ import pytest
 
 from tests.twisted_hygiene import Failures
 from tests.upstream.served import CONTINUE, OK, Upstreamed, asked, bytewise
-from ttagw.upstream import connection as module
-from ttagw.upstream.connection import MAX_FIELDS, MAX_HEAD, MAX_INTERIM
+from ttagw.upstream import reader as module
+from ttagw.upstream.reader import MAX_FIELDS, MAX_HEAD, MAX_INTERIM
 
 
 def test_interim_answers_are_skipped() -> None:

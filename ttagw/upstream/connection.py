@@ -1,92 +1,48 @@
-"""One connection to an instance: HTTP/1.1 as a client, on llhttp, strict about what a service may answer.
+"""One connection to an instance: HTTP/1.1 as a client.
 
-A service can be broken or hostile. Its head is at most 64 KiB and 200 fields, the status line is strict, lengths must
-not conflict, at most ten 1xx come before the answer, a 101 nobody asked for is refused, and a connection that sends
-anything after its answer is never used again. What it says reaches a client only through `Reply`.
+It carries one exchange after the other, both bodies streamed, and is never used again once anything was not as it
+should be: bytes after an answer, an answer before the end of the request, a deadline, a client that left.
 """
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ttagw.attempt import Attempt
-from ttagw.core.headers import CONNECTION, RESPONSES, Plan, connection_options, without
 from ttagw.errors import GatewayError, UpstreamBrokenError, UpstreamClosedError, UpstreamTimeoutError
-from ttagw.model import UNKNOWN, Body, Exchange, Fields, Reply, Sink
+from ttagw.model import UNKNOWN, Exchange, Reply, Sink
 from ttagw.upstream.head import request_head
+from ttagw.upstream.reader import AnswerReader, Phase
+from ttagw.upstream.upload import Upload
 from ttagw.wire.deadlines import NEVER
-from ttagw.wire.writer import HIGH_WATER, Writer, writer_for
+from ttagw.wire.socket import is_quiet
+from ttagw.wire.writer import Writer, writer_for
 
 if TYPE_CHECKING:
     from ttagw.upstream.pool import InstancePool
 
-MAX_HEAD = 64 * 1024
-MAX_FIELDS = 200
-MAX_INTERIM = 10
-
-_USUAL_OPTIONS = (b"keep-alive", b"close")
 _UPLOAD_CHECK = 1.0
 """Seconds between two looks at an upload that the service is still taking."""
-
-
-class KnownHead:
-    """The head of an answer that was read before: its bytes, and what they said."""
-
-    __slots__ = ("fields", "head", "length", "status")
-
-    def __init__(self, head: bytes, status: int, fields: Fields, length: int) -> None:
-        self.head = head
-        self.status = status
-        self.fields = fields
-        self.length = length
-
-
-class _Phase:
-    """Where the answer is. Plain integers: compared for every read."""
-
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-    DONE = 3
 
 
 @implementer(IHandshakeListener)
 class UpstreamConnection:
     """Carries one exchange after another to an instance."""
 
-    log = Logger()
-
     __slots__ = (
         "__weakref__",
         "_attempt",
-        "_body",
-        "_chunked",
-        "_chunks",
-        "_dirty",
         "_exchange",
-        "_head_bytes",
-        "_head_request",
-        "_http11",
-        "_interim",
-        "_keep",
-        "_known",
-        "_parser",
         "_paused",
-        "_phase",
         "_pool",
-        "_raw",
-        "_reply",
+        "_reader",
         "_sink",
-        "_until_close",
-        "_uploading",
+        "_upload",
         "_writer",
         "deadline",
         "fresh",
@@ -103,18 +59,11 @@ class UpstreamConnection:
         self._pool = pool
         self.transport = None
         self._attempt: Attempt | None = None
-        self._body: Body | None = None
-        self._raw: Fields = []
-        self._chunks: list[bytes] = []
-        self._phase = _Phase.IDLE
-        self._reply: Reply | None = None
-        self._known: KnownHead | None = None
-        self._paused = self._uploading = self._chunked = self._dirty = self._keep = False
-        self._head_request = self._http11 = self._until_close = False
-        self._head_bytes = self._interim = 0
+        self._upload: Upload | None = None
+        self._paused = False
+        self._reader = AnswerReader()
         self.deadline = NEVER
         self.fresh = True
-        self._parser = HttpResponseParser(self)
 
     # As a protocol
 
@@ -142,77 +91,39 @@ class UpstreamConnection:
             self.close()
             return
         now = self._pool.monotonic()
-        if self._phase == _Phase.HEAD:
-            if not self._head_bytes:
-                if self._known is not None and self._answered_as_before(data, self._known, now):
-                    return
-                self._http11 = data.startswith(b"HTTP/1.1 ")
-                if not self._http11 and data.lstrip(b"\r\n")[:1] not in (b"H", b""):
-                    # llhttp would take RTSP and ICE as well.
-                    self._fail(UpstreamBrokenError("bad_version"))
-                    return
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except HttpParserError as error:
-            if not self._readable_so_far(error):
-                return
-        except HttpParserUpgrade:
-            self._fail(UpstreamBrokenError("unasked_upgrade"))
+        reader = self._reader
+        reply = reader.read_as_before(data)
+        if reply is not None:
+            self._whole(reply, now)
             return
-        if self._phase != _Phase.HEAD:
+        try:
+            reader.feed(data)
+        except UpstreamBrokenError as error:
+            self._fail(error)
+            return
+        if reader.phase != Phase.HEAD:
             self._pass_on(data, now)
-        elif self._head_bytes >= MAX_HEAD:
-            self._fail(UpstreamBrokenError("head_too_large"))
-
-    def _answered_as_before(self, data: bytes, known: KnownHead, now: float) -> bool:
-        """A head that is byte for byte the one before needs no parser, if the whole of its answer is here."""
-        head = known.head
-        if not data.startswith(head) or len(data) - len(head) != known.length or self._head_request or self._uploading:
-            return False
-        attempt, self._attempt = self._attempt, None
-        if attempt is None or self._paused or self._writer.queued:
-            self._attempt = attempt
-            return False
-        self._phase = _Phase.IDLE
-        self.fresh = False
-        self._pool.released(self, now)
-        attempt.answered_whole(Reply(known.status, known.fields[:], data[len(head) :]), now)
-        return True
 
     def _pass_on(self, data: bytes, now: float) -> None:
-        """Tell what this read has brought. Only now: a callback of the parser is no place to answer from."""
-        reply = self._reply
-        chunks = self._chunks
+        """Tell what this read has brought."""
+        reader = self._reader
+        reply, reader.reply = reader.reply, None
+        chunks, reader.chunks = reader.chunks, []
         if reply is not None:
-            self._reply = None
-            if self._phase == _Phase.DONE and not self._head_request:
+            if reader.phase == Phase.DONE:
                 reply.body = b"".join(chunks)
-                self._known = self._remember(reply, data)
+                reader.remember(reply, data)
                 self._whole(reply, now)
                 return
             self._attempt.answered(reply, self, now)  # type: ignore[union-attr]
-        if chunks:
-            self._chunks = []
-            for chunk in chunks:
-                self._sink.write(chunk)
-        if self._phase == _Phase.DONE:
+        for chunk in chunks:
+            self._sink.write(chunk)
+        if reader.phase == Phase.DONE:
             self._complete()
         else:
             if not self._paused:
                 self.deadline = now + self._pool.idle_timeout
             self._sink.flush()
-
-    def _remember(self, reply: Reply, data: bytes) -> KnownHead | None:
-        """What to recognise the next head by; None where one read did not hold exactly one counted answer."""
-        body = len(reply.body or b"")
-        if not self._keep or self._dirty or reply.length != body or not body or self._head_bytes != len(data):
-            return None
-        head = data[: len(data) - body]
-        if head.find(b"\r\n\r\n") != len(head) - 4:
-            # llhttp passes over empty lines after an answer, so this one may not end where the read does.
-            return None
-        return KnownHead(head, reply.status, reply.fields[:], body)
 
     def _whole(self, reply: Reply, now: float) -> None:
         """The answer has come whole, in one read."""
@@ -229,12 +140,13 @@ class UpstreamConnection:
         self.deadline = NEVER
         if self._attempt is None:
             return
-        if self._phase == _Phase.BODY and self._until_close and reason.check(ConnectionDone):
+        reader = self._reader
+        if reader.phase == Phase.BODY and reader.until_close and reason.check(ConnectionDone):
             self._complete()
-            return
-        nothing = self._phase == _Phase.HEAD and not self._head_bytes and not self._interim
-        reason_token = "closed_before_answer" if self._phase == _Phase.HEAD else "closed_mid_body"
-        self._fail(UpstreamClosedError(reason_token), stale=nothing and not self.fresh)
+        elif reader.phase == Phase.BODY:
+            self._fail(UpstreamClosedError("closed_mid_body"))
+        else:
+            self._fail(UpstreamClosedError("closed_before_answer"), stale=reader.untouched and not self.fresh)
 
     # As what an attempt sends with
 
@@ -243,20 +155,20 @@ class UpstreamConnection:
         self._attempt = attempt
         self._exchange = exchange
         self._sink = exchange.sink
-        self._phase = _Phase.HEAD
-        self._head_bytes = self._interim = 0
-        self._head_request = exchange.method == b"HEAD"
-        pool = self._pool
-        head = request_head(exchange, target, pool.authority)
+        self._reader.expect(exchange.method)
+        head = request_head(exchange, target, self._pool.authority)
         body = exchange.body
         if body.complete and not body.received:
             if exchange.length == UNKNOWN:
                 head += b"0\r\n\r\n"
-            self._uploading = False
             self.deadline = now + self._patience()
             self._writer.write(head)
         else:
-            self._send_body(head, body, now)
+            self.deadline = now + _UPLOAD_CHECK
+            self._upload = upload = Upload(exchange, self._writer, self._sent)
+            if not body.complete:
+                exchange.sink.go_on()
+            upload.begin(head)
 
     def _patience(self) -> float:
         """Seconds until the head of the answer must have come."""
@@ -264,43 +176,15 @@ class UpstreamConnection:
         timeout = self._exchange.route.timeout
         return timeout if timeout > usual else usual
 
-    def _send_body(self, head: bytes, body: Body, now: float) -> None:
-        self._body = body
-        self._chunked = chunked = self._exchange.length == UNKNOWN
-        self._uploading = True
-        self.deadline = now + _UPLOAD_CHECK
-        held = body.take()
-        if held:
-            head += b"%x\r\n%b\r\n" % (len(held), held) if chunked else held
-        self._writer.write(head)
-        if body.complete:
-            self.body_end()
-        else:
-            self._exchange.sink.go_on()
-            body.attach(self)
-            self._press_back()
-
-    def body_chunk(self, data: bytes) -> None:
-        """More of the request's body."""
-        self._writer.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-        self._press_back()
-
-    def body_end(self) -> None:
-        """The request's body is complete: from now on the service is expected to answer."""
-        if self._chunked:
-            self._writer.write(b"0\r\n\r\n")
-        self._uploading = False
-        self._body = None
-        if self._phase == _Phase.HEAD:
+    def _sent(self) -> None:
+        """All of the request is on its way: from now on the service is expected to answer."""
+        self._upload = None
+        if self._reader.phase == Phase.HEAD:
             self.deadline = self._pool.monotonic() + self._patience()
 
-    def _press_back(self) -> None:
-        if self._writer.queued >= HIGH_WATER and self._body is not None and self._body.source is not None:
-            self._body.source.pause()
-
     def _drained(self) -> None:
-        if self._body is not None and self._body.source is not None:
-            self._body.source.resume()
+        if self._upload is not None:
+            self._upload.drained()
 
     def abandon(self) -> None:
         """The exchange is over before its answer is."""
@@ -325,109 +209,7 @@ class UpstreamConnection:
                 self.deadline = self._pool.monotonic() + self._pool.idle_timeout
             self.transport.resumeProducing()
 
-    # As what llhttp calls
-
-    def on_message_begin(self) -> None:
-        """An answer begins; a second one was not asked for."""
-        if self._phase != _Phase.HEAD:
-            self._dirty = True
-
-    def on_status(self, phrase: bytes) -> None:
-        """The reason phrase, or a piece of it. Clients get one of ours."""
-        if b"\0" in phrase:
-            raise _Refused("bad_status")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or a trailer."""
-        self._raw.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is complete."""
-        if self._phase != _Phase.HEAD:
-            self._dirty = True
-            return
-        status = self._parser.get_status_code()
-        if status < 200:
-            self._skip_interim(status)
-            return
-        raw, self._raw = self._raw, []
-        self._reply = self._read_head(status, raw)
-        self._phase = _Phase.DONE if self._head_request else _Phase.BODY
-
-    def _skip_interim(self, status: int) -> None:
-        self._raw = []
-        self._interim += 1
-        self._head_bytes = 1
-        self._http11 = False
-        if status < 100:
-            raise _Refused("bad_status")
-        if status == 101 or self._interim > MAX_INTERIM:
-            raise _Refused("unasked_upgrade" if status == 101 else "too_many_interim")
-
-    def _read_head(self, status: int, raw: Fields) -> Reply:
-        """The answer's head as it goes on: end-to-end fields in their order, and how long the body is."""
-        if status > 599:
-            raise _Refused("bad_status")
-        if len(raw) > MAX_FIELDS:
-            raise _Refused("too_many_fields")
-        if self._head_bytes > MAX_HEAD and sum([len(name) + len(value) + 4 for name, value in raw]) > MAX_HEAD:
-            raise _Refused("head_too_large")
-        parser = self._parser
-        if not self._http11 and parser.get_http_version() not in ("1.1", "1.0"):
-            raise _Refused("bad_version")
-        plan = RESPONSES.of(raw)
-        fields = plan.keep(raw)
-        length = UNKNOWN
-        if plan.coding != -1:
-            self._check_coding(raw, plan)
-        elif plan.length >= 0:
-            length = _content_length(raw[plan.length][1])
-        elif plan.length != -1:
-            raise _Refused("bad_content_length")
-        self._until_close = length == UNKNOWN and plan.coding == -1
-        self._keep = parser.should_keep_alive()
-        if plan.connection != -1 and (plan.connection < 0 or raw[plan.connection][1] not in _USUAL_OPTIONS):
-            fields = _without_options(fields, raw, plan)
-        return Reply(status, fields, None, length)
-
-    def _check_coding(self, raw: Fields, plan: Plan) -> None:
-        """Exactly one `chunked`, in HTTP/1.1, and no Content-Length beside it (RFC 9112 §6.1)."""
-        once = plan.coding >= 0 and plan.length == -1
-        if not once or raw[plan.coding][1].strip(b" \t").lower() != b"chunked":
-            raise _Refused("bad_transfer_encoding")
-        if self._parser.get_http_version() == "1.0":
-            raise _Refused("bad_transfer_encoding")
-
-    def on_body(self, data: bytes) -> None:
-        """More of the answer's body."""
-        if self._phase == _Phase.BODY:
-            self._chunks.append(data)
-        else:
-            self._dirty = True
-
-    def on_message_complete(self) -> None:
-        """The answer (or an interim one) is complete."""
-        if self._phase == _Phase.BODY:
-            self._phase = _Phase.DONE
-            self._raw = []
-
     # Ends
-
-    def _readable_so_far(self, error: HttpParserError) -> bool:
-        """Whether an answer was complete before llhttp, or a check of ours inside a callback, refused what came."""
-        cause = error.__context__
-        if self._phase == _Phase.DONE:
-            self._dirty = True
-            return True
-        if isinstance(cause, _Refused):
-            reason = cause.args[0]
-        elif cause is not None:
-            self.log.failure("an answer could not be read", failure=Failure(cause))
-            reason = "internal"
-        else:
-            reason = "bad_head" if self._phase == _Phase.HEAD else "bad_body"
-        self._fail(UpstreamBrokenError(reason))
-        return False
 
     def _complete(self) -> None:
         """The streamed answer has come to its end."""
@@ -442,25 +224,23 @@ class UpstreamConnection:
 
     def _give_back(self, now: float) -> None:
         """Back to the pool, if it can be used again."""
-        reusable = self._keep and not self._dirty and not self._uploading and not self._writer.queued
+        reader = self._reader
+        reusable = reader.keep and not reader.dirty and self._upload is None and not self._writer.queued
+        uploading = self._upload is not None
         self._let_go()
-        if self._head_request:
-            self._parser = HttpResponseParser(self)
         if reusable:
             self.fresh = False
             self._pool.released(self, now)
-        elif self._dirty or self._uploading:
+        elif reader.dirty or uploading:
             self.abort()
         else:
             self.close()
 
     def _let_go(self) -> None:
-        self._chunks = []
-        if self._body is not None:
-            self._body.detach()
-            self._body = None
-        self._phase = _Phase.IDLE
-        self._reply = None
+        self._reader.end()
+        if self._upload is not None:
+            self._upload.give_up()
+            self._upload = None
         if self._paused:
             self.resume()
 
@@ -477,31 +257,19 @@ class UpstreamConnection:
         """A deadline of the pool or of the exchange has passed."""
         if self._attempt is None:
             self._pool.expired(self)
-        elif self._uploading and self._phase == _Phase.HEAD:
-            self._check_upload(now)
-        elif self._phase == _Phase.HEAD:
+        elif self._upload is not None and self._reader.phase == Phase.HEAD:
+            if self._upload.stalled(now) > self._pool.idle_timeout:
+                self._fail(UpstreamTimeoutError("upload_stalled"))
+            else:
+                self.deadline = now + _UPLOAD_CHECK
+        elif self._reader.phase == Phase.HEAD:
             self._fail(UpstreamTimeoutError("response_timeout"))
         else:
             self._fail(UpstreamTimeoutError("idle_timeout"))
 
-    def _check_upload(self, now: float) -> None:
-        if self._writer.queued and now - self._writer.progress > self._pool.idle_timeout:
-            self._fail(UpstreamTimeoutError("upload_stalled"))
-        else:
-            self.deadline = now + _UPLOAD_CHECK
-
     def still_open(self) -> bool:
         """Whether the other side has neither closed nor sent anything, as far as the kernel knows."""
-        handle = self.transport.getHandle()
-        if not isinstance(handle, socket.socket):
-            return True
-        try:
-            handle.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return is_quiet(self.transport)
 
     def close(self) -> None:
         """End the connection in order."""
@@ -514,21 +282,3 @@ class UpstreamConnection:
         self.deadline = NEVER
         self._pool.closed(self)
         self._writer.abort()
-
-
-class _Refused(Exception):  # noqa: N818 - it never leaves this module
-    """Stops llhttp from inside a callback."""
-
-
-def _without_options(fields: Fields, raw: Fields, plan: Plan) -> Fields:
-    """The fields without those that a `Connection` field names."""
-    values = [raw[place][1] for kind, place in plan.special if kind == CONNECTION]
-    named = connection_options(values) - {b"close", b"keep-alive"}
-    return without(fields, named) if named else fields
-
-
-def _content_length(value: bytes) -> int:
-    text = value.strip(b" \t")
-    if not text.isdigit() or len(text) > 15:
-        raise _Refused("bad_content_length")
-    return int(text)

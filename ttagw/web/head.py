@@ -44,7 +44,7 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
     plan = (TRUSTED_REQUESTS if peer.trusted else REQUESTS).of(raw)
     exchange.fields = plan.keep(raw)
     if exchange.method in _NEVER:
-        raise MethodRefusedError(exchange.method.decode("ascii").lower())
+        raise MethodRefusedError("never_offered")
     if plan.host < 0:
         raise MalformedRequestError("no_host" if plan.host == -1 else "host_twice")
     _read_target(exchange, target, raw[plan.host][1].strip(b" \t"))
