@@ -75,6 +75,24 @@ def test_a_body_that_stops_is_ended_at_the_body_timeout(gateway: Gateway, origin
     assert origin.talk_of(b"/patient/stops").gone.wait(5)
 
 
+@pytest.mark.parametrize("begin", [b"", b"5", b"5\r\n"])
+def test_a_chunked_body_that_never_begins_is_ended(gateway: Gateway, origin: Origin, begin: bytes) -> None:
+    with Client(gateway.port, timeout=5) as client:
+        client.send(get("/patient/never", "Transfer-Encoding: chunked", method="POST") + begin)
+        assert client.answer().status == 408
+        assert client.at_end()
+    assert not [each for each in origin.seen(b"/patient/never") if each.complete]
+
+
+def test_an_upload_behind_another_request_is_not_ended_while_it_waits(gateway: Gateway, origin: Origin) -> None:
+    origin.on(b"/patient/before", lambda talk, request: (talk.gone.wait(0.8), talk.reply(b"first"))[0])
+    with Client(gateway.port) as client:
+        client.send(get("/patient/before") + get("/patient/after", "Content-Length: 5", method="POST"))
+        assert client.answer().body == b"first"
+        client.send(b"hello")
+        assert client.answer().status == 200
+
+
 def test_slow_clients_do_not_disturb_others(gateway: Gateway) -> None:
     slow = [Client(gateway.port) for _ in range(50)]
     try:

@@ -63,3 +63,12 @@ def test_an_event_without_a_level_counts_as_information() -> None:
     JsonObserver(lines, "info")({"log_format": "x"})
     JsonObserver(lines, "warn")({"log_format": "x"})
     assert len(lines.batches) == 1
+
+
+def test_that_files_have_run_out_is_said_loudly_and_without_addresses() -> None:
+    lines = RecordingLines()
+    observe = JsonObserver(lines, "warn")
+    observe({"log_level": LogLevel.info, "log_format": "EMFILE encountered; releasing reserved file descriptor."})
+    observe({"log_level": LogLevel.info, "log_format": "EMFILE recovery: Closed socket from {address}", "address": 1})
+    (line,) = lines.batches
+    assert json.loads(line)["level"] == "error"

@@ -41,7 +41,7 @@ from ttagw.web import reader as module
         (b"GET /a HTTP/1.1\r\nHost: a\r\n%b\r\n" % (b"X: y\r\n" * 5), 431, "header_count"),
         (b"GET /a HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"y" * 400), 431, "header_bytes"),
         (b"GET /a HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, "expectation"),
-        (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405, "connect"),
+        (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405, "never_offered"),
         (CHUNKED + b"zz\r\n", 400, None),
         (CHUNKED + b"1\nx\r\n0\r\n\r\n", 400, None),
         (CHUNKED + b"1;\r\nx\r\n0\r\n\r\n", 400, None),

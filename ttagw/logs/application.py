@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
+from constantly import NamedConstant
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
 
 LEVELS = ("debug", "info", "warn", "error", "critical")
 _LONGEST = 16 * 1024
 """Characters of a message or traceback that are kept."""
+
+_LOUD = ("EMFILE encountered", "Could not accept new connection")
+_PRIVATE = "EMFILE recovery: Closed socket from"
+"""One for each client, with its address."""
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -24,10 +29,21 @@ class Lines(Protocol):
         """Append whole lines."""
 
 
+def level_of(event: LogEvent) -> NamedConstant:
+    """The level of an event; higher than Twisted's own where it whispers what an operator has to hear."""
+    said = event.get("log_format") or ""
+    if said.startswith(_LOUD):
+        return LogLevel.error
+    if said.startswith(_PRIVATE):
+        return LogLevel.debug
+    level: NamedConstant = event.get("log_level") or LogLevel.info
+    return level
+
+
 def line_of(event: LogEvent) -> bytes:
     """One event as one line: time, level, namespace, message, and the traceback of a failure."""
     stamp = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
-    level = event.get("log_level") or LogLevel.info
+    level = level_of(event)
     line: dict[str, Any] = {
         "time": stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": level.name,
@@ -55,6 +71,6 @@ class JsonObserver:
         self._format = format_line
 
     def __call__(self, event: LogEvent) -> None:
-        level = event.get("log_level") or LogLevel.info
+        level = level_of(event)
         if LEVELS.index(level.name) >= self._least:
             self._lines.write(self._format(event))
