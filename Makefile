@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check format bench echo docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(VENV)/.test ## format the code, mend what the linter can
 
 bench: $(VENV)/.run ## measure beside the peers that are installed (ARGS="--quick --only ttagw,haproxy")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+echo: $(VENV)/.test ## 200,000 distinct requests over mixed, pipelined, aborted connections: every echo is checked
+	@TTAGW_ECHO_REQUESTS=200000 $(BIN)/python -m pytest -q tests/integration/test_echo.py
 
 docs: $(VENV)/.docs ## the manual, as docs/_build/index.html
 	@$(BIN)/sphinx-build -q -W -b html docs docs/_build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -99,8 +100,18 @@ class Daemon(Gateway):
             self._application_log.start()
             self._reactor.addSystemEventTrigger("after", "shutdown", self._application_log.stop)
         super().startService()
+        self._raise_file_limit()
         _settle_garbage_collector()
         self._reactor.callWhenRunning(self._take_signals)
+
+    def _raise_file_limit(self) -> None:
+        """Every connection needs a file, and the one behind it another: take as many as the system lets us have."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        wanted = 2 * self._config.http.max_connections
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            self.log.warn("{hard} open files are allowed; max_connections may need {wanted}", hard=hard, wanted=wanted)
 
     def _take_signals(self) -> None:
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
