@@ -15,6 +15,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from ttagw.config import Config, ConfigError, load
+from ttagw.floors import below
 from ttagw.listen import ListenError
 from ttagw.logs.application import JsonObserver
 from ttagw.logs.file import LogFile
@@ -59,6 +60,9 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration; a fault ends the program before anything is started."""
+        holes = below()
+        if holes:
+            give_up(*holes)
         path = self["config"] or next((place for place in PLACES if Path(place).is_file()), None)
         if path is None:
             give_up("no configuration: name one with --config, or put one at " + " or ".join(PLACES))
