@@ -1,4 +1,4 @@
-"""Versions of libraries below which a known hole is open. What is installed is looked at again when the daemon starts."""
+"""Versions of libraries below which a known hole is open; looked at again whenever the daemon starts."""
 
 from __future__ import annotations
 
