@@ -55,7 +55,8 @@ def test_header_conditions_do_not_care_about_spelling() -> None:
 
 def test_an_asterisk_has_a_route_of_its_own() -> None:
     assert located(tree((Pattern("/*"), route())), b"*", b"OPTIONS").route is ASTERISK
-    assert list(SERVER_METHODS) == sorted(SERVER_METHODS)
+    names = SERVER_METHODS.split(b", ")
+    assert names == sorted(names)
 
 
 @pytest.mark.parametrize("refusal", [None, MethodNotAllowedError()])

@@ -224,5 +224,4 @@ def _pattern(config: RouteConfig) -> Pattern:
 
 def _answer_options(pipeline: Pipeline, exchange: Exchange) -> None:
     """`OPTIONS *`: what this server can do at all (RFC 9110 §9.3.7)."""
-    allow = ", ".join(SERVER_METHODS).encode("ascii")
-    pipeline.answer(exchange, Reply(204, [(b"allow", allow)], b""))
+    pipeline.answer(exchange, Reply(204, [(b"allow", SERVER_METHODS)], b""))

@@ -11,7 +11,7 @@ from ttagw.errors import MethodNotAllowedError, RouteNotFoundError
 from ttagw.model import Exchange
 from ttagw.pipeline import Pipeline, Route
 
-SERVER_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+SERVER_METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 """What `OPTIONS *` says about the server as a whole (RFC 9110 §9.3.7)."""
 
 

@@ -30,6 +30,7 @@ from ttagw.errors import (
     UpgradeRefusedError,
 )
 from ttagw.model import UNKNOWN, Exchange, Fields
+from ttagw.tree import SERVER_METHODS
 
 _NEVER = (b"CONNECT", b"TRACE")
 """This is no forward proxy; and TRACE would show a client what services are told about it."""
@@ -44,7 +45,7 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
     plan = (TRUSTED_REQUESTS if peer.trusted else REQUESTS).of(raw)
     exchange.fields = plan.keep(raw)
     if exchange.method in _NEVER:
-        raise MethodRefusedError("never_offered")
+        raise MethodRefusedError("never_offered", fields=((b"allow", SERVER_METHODS),))
     if plan.host < 0:
         raise MalformedRequestError("no_host" if plan.host == -1 else "host_twice")
     _read_target(exchange, target, raw[plan.host][1].strip(b" \t"))
