@@ -44,6 +44,9 @@ class Upload:
         """The body is complete."""
         if self._chunked:
             self._writer.write(b"0\r\n\r\n")
+        # Nothing more of this body comes, so nothing would resume the client: and it must be noticed when it leaves.
+        if self._body.source is not None:
+            self._body.source.resume()
         self._complete()
 
     def _press_back(self) -> None:
