@@ -16,6 +16,8 @@ from ttagw.errors import GatewayError
 from ttagw.model import NO_BODY, BodySource, Exchange, Reply
 from ttagw.pipeline import Forward, Pipeline
 
+_FAILED = 1.0
+"""Seconds that a failure counts as, at the least."""
 _SAFE_TWICE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """Idempotent methods (RFC 9110 §9.2.2)."""
 
@@ -199,6 +201,10 @@ class Attempt:
     def failed(self, error: GatewayError, *, stale: bool) -> None:
         """The connection failed. `stale`: before any byte of an answer, and it had been idle when it was taken."""
         exchange = self._exchange
+        if not stale:
+            # An instance that fails at once must not look like a fast one.
+            now = self._service.monotonic()
+            self._service.chooser.observe(self._instance, max(now - self._sent, _FAILED), now)
         self._release()
         if stale and not self._again and exchange.body is NO_BODY and exchange.method in _SAFE_TWICE:
             self._again = True

@@ -119,6 +119,8 @@ class Answer:
 
     def finish(self) -> None:
         """The body is complete: send what is left, and its end."""
+        # The connection it came from may serve somebody else already: it is not ours to pause any more.
+        self._source = None
         if self._framing == _Framing.HELD:
             length = self._reply.length
             head = self._head(self._size if length == UNKNOWN else length)

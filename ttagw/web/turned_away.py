@@ -62,7 +62,8 @@ class TurnedAway:
             transport.loseConnection()
             return
         self.deadline = self._site.monotonic() + LINGER
-        half_close = getattr(transport, "loseWriteConnection", transport.loseConnection)
+        # A TLS transport passes questions on to the one below, which must not be shut before the handshake is over.
+        half_close = transport.loseConnection if ISSLTransport.providedBy(transport) else transport.loseWriteConnection
         half_close()
 
     def dataReceived(self, data: bytes) -> None:
