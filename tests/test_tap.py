@@ -126,7 +126,7 @@ def test_check_says_that_all_is_well_and_ends(file: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit) as caught:
         options("--check", "--config", str(file))
     assert caught.value.code == 0
-    assert capsys.readouterr().out == f"{file}: 1 services, 1 routes: good\n"
+    assert capsys.readouterr().out == f"{file}: 1 listener, 1 service, 1 route: good\n"
 
 
 def test_an_option_that_does_not_exist_is_refused(file: Path) -> None:

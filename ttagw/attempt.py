@@ -169,6 +169,8 @@ class Attempt:
         connection.send(self, self._exchange, self._target, now)
 
     def refused(self, error: GatewayError) -> None:
+        now = self._service.monotonic()
+        self._count_failure(now, now)
         self._release()
         self._tried = (*self._tried, self._instance)
         if len(self._tried) < len(self._service.instances):
@@ -202,15 +204,17 @@ class Attempt:
         """The connection failed. `stale`: before any byte of an answer, and it had been idle when it was taken."""
         exchange = self._exchange
         if not stale:
-            # An instance that fails at once must not look like a fast one.
-            now = self._service.monotonic()
-            self._service.chooser.observe(self._instance, max(now - self._sent, _FAILED), now)
+            self._count_failure(self._service.monotonic(), self._sent)
         self._release()
         if stale and not self._again and exchange.body is NO_BODY and exchange.method in _SAFE_TWICE:
             self._again = True
             self._try(self._instance, self._service.monotonic())
         else:
             self._pipeline.fail(exchange, error)
+
+    def _count_failure(self, now: float, began: float) -> None:
+        """An instance that fails at once must not look like a fast one."""
+        self._service.chooser.observe(self._instance, max(now - began, _FAILED), now)
 
     def cancel(self) -> None:
         connection = self._connection

@@ -110,5 +110,15 @@ def _place(text: str) -> _Place:
     return _Place(family, str(int(number)), "" if interface in ("0.0.0.0", "::") else interface)
 
 
+def summary(config: Config) -> str:
+    """How much there is in a configuration."""
+    numbers = {
+        "listener": len(config.gateway.listen) + bool(config.gateway.admin),
+        "service": len(config.services),
+        "route": len(config.routes),
+    }
+    return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
+
+
 EXTRA = (routes, certificates, listeners)
 """What `load` is given besides its own checks."""

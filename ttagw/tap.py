@@ -15,6 +15,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from ttagw.config import Config, ConfigError, load
+from ttagw.config.faults import Fault
 from ttagw.floors import below
 from ttagw.listen import ListenError
 from ttagw.logs.application import JsonObserver
@@ -48,6 +49,10 @@ def give_up(*lines: object) -> NoReturn:
     raise StartError(text)
 
 
+def _notice(fault: Fault) -> None:
+    print(f"ttagw: notice: {fault}", file=sys.stderr)  # noqa: T201
+
+
 class Options(usage.Options):
     """The command line after `twistd ttagw`."""
 
@@ -66,15 +71,14 @@ class Options(usage.Options):
         path = self["config"] or next((place for place in PLACES if Path(place).is_file()), None)
         if path is None:
             give_up("no configuration: name one with --config, or put one at " + " or ".join(PLACES))
-        from ttagw.checks import EXTRA
+        from ttagw.checks import EXTRA, summary
 
         try:
-            self.config = load(path, extra_checks=EXTRA)
+            self.config = load(path, extra_checks=EXTRA, notice=_notice)
         except ConfigError as error:
             give_up(*error.faults)
         if self["check"]:
-            config = self.config
-            print(f"{path}: {len(config.services)} services, {len(config.routes)} routes: good")  # noqa: T201
+            print(f"{path}: {summary(self.config)}: good")  # noqa: T201
             raise SystemExit(0)
 
 

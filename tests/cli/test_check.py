@@ -26,6 +26,17 @@ def test_the_admin_side_may_be_off(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["check", str(file)]).stdout == f"{file}: 1 listener, 0 services, 0 routes: good\n"
 
 
+def test_what_has_no_effect_is_a_notice(tmp_path: Path) -> None:
+    file = tmp_path / "ttagw.toml"
+    file.write_text(GOOD.replace("[[routes]]", 'hash_key = "ip"\n[[routes]]', 1))
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 0
+    assert result.stdout.endswith(": good\n")
+    assert result.stderr == (
+        f'notice: {file}:3: services.a.hash_key: has no effect: it is for balance = "hash", and balance is "p2c"\n'
+    )
+
+
 def test_all_faults_are_lines_on_standard_error(tmp_path: Path) -> None:
     file = tmp_path / "ttagw.toml"
     file.write_text("[http]\nmax_uri = 0\nmax_headers = 0\n")

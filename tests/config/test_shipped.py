@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from ttagw.checks import EXTRA
-from ttagw.config import Config, load
+from ttagw.config import Config, Fault, load
 from ttagw.config.schema import fields, model_of
 
 FILE = Path(__file__).parents[2] / "etc" / "ttagw.toml"
@@ -97,7 +97,9 @@ def written(value: Any, model: type[BaseModel], path: str = "") -> Iterator[str]
 
 
 def test_it_loads_without_faults() -> None:
-    config = load(FILE, {}, EXTRA)
+    told: list[Fault] = []
+    config = load(FILE, {}, EXTRA, told.append)
+    assert told == []
     assert len(config.gateway.listen) == 1
 
 
@@ -148,12 +150,21 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
     others = [number for number, line in enumerate(LINES) if OFF.match(line)]
     inside = {number for first, last in blocks() for number in range(first, last + 1)}
     working = [number for number in others if number not in inside and number not in SINGLE]
-    assert [LINES[number].partition(" =")[0] for number in working] == ["#name", "#instances", "#tls", "#split"]
-    name, instances, tls, split = [switched_on(number, number) for number in working]
+    assert [LINES[number].partition(" =")[0] for number in working] == [
+        "#name",
+        "#instances",
+        "#hash_key",
+        "#tls",
+        "#split",
+    ]
+    name, instances, hash_key, tls, split = [switched_on(number, number) for number in working]
     file = tmp_path / "ttagw.toml"
+    told: list[Fault] = []
     for text in (name, instances):
         file.write_text(text)
-        assert load(file, {}, EXTRA)
+        assert load(file, {}, EXTRA, told.append)
+    file.write_text(hash_key.replace('balance = "p2c" ', 'balance = "hash"'))
+    assert load(file, {}, EXTRA, told.append).services["core-gameplay"].hash_key == "ip"
     file.write_text(tls.replace("http://127.0.0.1:8082", "https://127.0.0.1:8082"))
     for each in ("ca.pem", "client.pem", "client.key"):
         (tmp_path / each).write_text("")
@@ -162,3 +173,4 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
         split.replace('service = "core-gameplay"\n# Or', "# Or").replace("core-gameplay-next", "authentication")
     )
     assert load(file, {}).routes[4].split == {"core-gameplay": 95, "authentication": 5}
+    assert told == []

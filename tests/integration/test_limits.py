@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.integration.kit.certs import Authority
 from tests.integration.kit.gateway import Gateway, service
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.raw import Answer, Client, CutOffError, get, once
@@ -42,6 +43,22 @@ def test_connections_over_the_limit_get_503_at_once_and_those_below_work(tmp_pat
             client.close()
         until(lambda: gateway.metric("ttagw_connections") == 0, "all connections are gone")
         assert once(gateway.port, get("/")).status == 200
+        assert gateway.failures() == []
+
+
+def test_over_tls_too(tmp_path: Path, service_here: Origin, authority: Authority) -> None:
+    services, context = {"s": service(service_here.port)}, authority.client_context()
+    with (
+        Gateway(tmp_path, services, certificate=authority.issue("127.0.0.1"), http={"max_connections": 1}) as gateway,
+        Client(gateway.secure_port, context) as inside,
+    ):
+        assert inside.ask(get("/")).status == 200
+        with Client(gateway.secure_port, context) as client:
+            answer = client.answer()
+            assert (answer.status, answer.reason) == (503, b"too_many_connections")
+            assert client.at_end()
+            assert not client.broken
+        assert inside.ask(get("/again")).status == 200
         assert gateway.failures() == []
 
 

@@ -13,6 +13,8 @@ from tests.integration.kit.origin import OK, Origin, Request, Talk, closing, tel
 from tests.integration.kit.raw import Answer, Client, chunked, get, once, post
 from tests.integration.kit.waiting import until
 
+MUCH = 300 * 1024
+
 
 def ask(gateway: Gateway, data: bytes) -> Answer:
     return once(gateway.port, data)
@@ -117,3 +119,39 @@ def test_one_answer_after_the_other_uses_one_connection(fresh: Gateway, service_
     assert {ask(fresh, get("/ok")).status for _ in range(10)} == {200}
     assert ask(fresh, chunked("/ok", [b"a", b"b"])).status == 200
     assert len(service_here.talks) == 1
+
+
+def test_a_slow_client_does_not_hold_the_connection_that_its_answer_came_on(
+    tmp_path: Path, service_here: Origin
+) -> None:
+    service_here.on(b"/much", lambda talk, request: talk.reply(b"m" * MUCH))
+    upstream = {"max_connections": 1, "queue_timeout": "10s"}
+    with Gateway(tmp_path, {"s": service(service_here.port)}, upstream=upstream) as gateway:
+        with Client(gateway.port, buffer=4096) as slow:
+            slow.send(get("/much"))
+            head = slow.head()
+            # Its last piece is queued at the gateway while the connection already serves the next.
+            for _ in range(20):
+                assert once(gateway.port, get("/next")).status == 200
+            assert len(slow.body(head)) == MUCH
+        assert len(service_here.talks) == 1
+
+
+# Who gets the next request
+
+
+@pytest.mark.parametrize("fails", ["at once", "refuses"])
+def test_an_instance_that_fails_at_once_does_not_look_fast(tmp_path: Path, service_here: Origin, fails: str) -> None:
+    with Origin() as broken:
+        broken.on(b"/", closing(b""))
+        if fails == "refuses":
+            broken.stop()
+        with (
+            Gateway(tmp_path, {"s": service(service_here.port, broken.port)}) as gateway,
+            Client(gateway.port) as client,
+        ):
+            answers = [client.ask(get("/")) for _ in range(60)]
+            # Once to find out, and once more if chance has asked the good one first.
+            assert len([each for each in answers if each.status != 200]) <= 1
+            lines = [gateway.line(each.id) for each in answers]
+            assert sum([line["tries"] for line in lines]) <= 62

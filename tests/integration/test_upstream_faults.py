@@ -185,6 +185,21 @@ def test_a_large_upload_that_nobody_reads_still_gets_the_early_answer(gateway: G
     assert (answer.status, answer.body) == (401, b"no")
 
 
+def test_an_answer_counts_though_the_service_closes_without_reading_the_rest(gateway: Gateway, origin: Origin) -> None:
+    def early(talk: Talk, request: Request) -> None:
+        talk.reply(b"no", b"Connection: close", status=b"413 Too Large")
+        # With bytes unread, this is a reset.
+        talk.close()
+
+    origin.on(b"/early-close", early, early=True)
+    statuses = []
+    for _ in range(40):
+        with Client(gateway.port) as client:
+            client.send(get("/early-close", "Content-Length: 1000000", method="POST"), *[b"x" * 10000] * 100)
+            statuses.append(client.answer().status)
+    assert statuses == [413] * 40
+
+
 # Row 10
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 
 from ttagw.config import Http
@@ -48,6 +49,8 @@ class Served:
 
     http: Http = field(default_factory=Http)
     peer: str = "192.0.2.7"
+    handle: socket.socket | None = None
+    """A socket that stands for the one of the client's connection."""
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -65,7 +68,7 @@ class Served:
         self.deadlines = Deadlines(None, self.clock)  # type: ignore[arg-type]
         ids = UUID7(lambda: 1_700_000_000_000, lambda size: bytes(range(256)) * (size // 256))
         self.site = GatewaySite(tree, self.pipeline, nowhere, self.http, Trust(()), ids, self.deadlines, self.clock)
-        self.client = MemoryTransport(self.peer)
+        self.client = MemoryTransport(self.peer, self.handle)
         self.channel = self.site.buildProtocol(None)
         self.client.connect(self.channel)
 

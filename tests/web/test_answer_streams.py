@@ -33,6 +33,15 @@ def test_after_its_end_an_answer_leaves_the_source_alone() -> None:
     assert run.source.calls == []
 
 
+def test_the_last_of_an_answer_does_not_pause_whom_the_source_serves_next() -> None:
+    run = Run()
+    run.answer.start(Reply(200, []), run.source)
+    run.answer.write(b"x")
+    run.pen.queued = HIGH_WATER
+    run.answer.finish()
+    assert run.source.calls == []
+
+
 def test_an_abort_cuts_the_connection() -> None:
     run = Run()
     run.answer.start(Reply(200, []), run.source)

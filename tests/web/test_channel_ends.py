@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,14 +58,64 @@ def test_a_connection_that_is_over_answers_nothing_more() -> None:
     assert served.site.channels == set()
 
 
-def test_a_lingering_connection_waits_for_a_slow_reader() -> None:
-    served = Served()
-    served.client.full = True
+@pytest.fixture
+def kernel() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The gateway's and the client's end of a connection, as far as the kernel knows."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+Kernel = tuple[socket.socket, socket.socket]
+
+
+def lingering(ours: socket.socket) -> Served:
+    """A connection that has got its last answer, of which the client has taken nothing yet."""
+    served = Served(handle=ours)
+    for _ in range(40):
+        ours.send(b"answer")
     served.send(b"bad\r\n\r\n")
-    served.pass_time(LINGER + 10.0)
+    return served
+
+
+def test_a_connection_does_not_end_before_a_slow_reader_has_taken_its_last_answer(kernel: Kernel) -> None:
+    ours, theirs = kernel
+    served = lingering(ours)
+    for _ in range(40):
+        served.pass_time(STALLED - 2.0)
+        assert served.client.ended != "abort"
+        theirs.recv(6)
+    served.pass_time(LINGER)
     assert served.client.ended != "abort"
-    served.pass_time(STALLED)
+    served.pass_time(LINGER)
     assert served.client.ended == "abort"
+
+
+def test_a_connection_ends_when_its_client_does_not_take_the_last_answer(kernel: Kernel) -> None:
+    served = lingering(kernel[0])
+    served.pass_time(STALLED)
+    assert served.client.ended != "abort"
+    served.pass_time(LINGER + 1.0)
+    assert served.client.ended == "abort"
+
+
+def test_an_answer_is_not_cut_while_its_client_takes_a_little_now_and_then(kernel: Kernel) -> None:
+    ours, theirs = kernel
+    served = Served(handle=ours)
+    for _ in range(10):
+        ours.send(b"answer")
+    served.send(get(b"/later"))
+    served.stream()
+    served.client.full = True
+    served.waiting[0].sink.write(b"x")
+    served.waiting[0].sink.flush()
+    for _ in range(9):
+        theirs.recv(6)
+        served.pass_time(STALLED - 6.0)
+        assert served.client.ended == ""
+    served.pass_time(STALLED + 6.0)
+    assert served.client.ended == "abort"
+    assert [(each.status, each.reason) for each in served.ended] == [(499, "client_stalled")]
 
 
 STEPS = st.lists(

@@ -21,8 +21,9 @@ class Served(Recorder):
     transport: Any
     writer: Writer
 
-    def __init__(self) -> None:
+    def __init__(self, *, read_on: bool = False) -> None:
         super().__init__()
+        self.read_on = read_on
         self.clock = Clock()
         self.drained = 0
 
@@ -30,7 +31,7 @@ class Served(Recorder):
         handle = self.transport.getHandle()
         if isinstance(handle, socket.socket):
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        self.writer = writer_for(self.transport, self._count, self.clock)
+        self.writer = writer_for(self.transport, self._count, self.clock, read_on=self.read_on)
 
     def _count(self) -> None:
         self.drained += 1
@@ -45,8 +46,8 @@ def pattern(size: int) -> bytes:
 
 
 @contextmanager
-def served() -> Iterator[tuple[Served, Raw]]:
-    protocol = Served()
+def served(*, read_on: bool = False) -> Iterator[tuple[Served, Raw]]:
+    protocol = Served(read_on=read_on)
     with pair(protocol) as raw:
         yield protocol, raw
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import pytest
 import pytest_twisted
 from twisted.internet.error import ConnectionDone
 
+from tests.sockets import Raw
 from tests.twisted_hygiene import turn, until
-from tests.wire.served import MUCH, pattern, ready, served
-from ttagw.wire.writer import SocketWriter
+from tests.wire.served import MUCH, Served, pattern, ready, served
+from ttagw.wire.socket import unacknowledged
+from ttagw.wire.writer import FAR_APART, SocketWriter, Writer
 
 
 @pytest_twisted.ensureDeferred
@@ -144,3 +147,76 @@ async def test_a_write_to_a_socket_that_was_reset_cuts_the_connection() -> None:
         writer.write(b"again")
         await until(lambda: protocol.lost)
         assert writer.queued == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_outstanding_is_what_the_other_side_has_not_acknowledged() -> None:
+    with served() as (protocol, raw):
+        writer = await ready(protocol)
+        assert writer.outstanding(protocol.clock.now) == 0
+        writer.write(pattern(MUCH))
+        assert 0 < writer.queued < writer.outstanding(protocol.clock.now) <= MUCH
+        await raw.read_until(MUCH)
+        await until(lambda: writer.outstanding(protocol.clock.now) == 0)
+
+
+def take(raw: Raw, size: int) -> bool:
+    """Read so many bytes, if they are there; true, to be followed by a question."""
+    with suppress(BlockingIOError):
+        raw.socket.recv(size)
+    return True
+
+
+def seen(writer: Writer, protocol: Served) -> int:
+    """What is outstanding, without `writer` noticing that somebody looks."""
+    return writer.queued + unacknowledged(protocol.transport)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reader_too_slow_for_the_kernel_to_report_room_makes_progress() -> None:
+    with served() as (protocol, raw):
+        writer = await ready(protocol)
+        writer.write(pattern(MUCH))
+        for _ in range(20):
+            before = writer.outstanding(protocol.clock.advance(5.0))
+            await until(lambda before=before: take(raw, 4096) and seen(writer, protocol) < before)
+            now = protocol.clock.advance(4.0)
+            writer.outstanding(now)
+            assert now - writer.progress < 10.0
+        stopped = protocol.clock.now
+        for _ in range(6):
+            await turn()
+            assert writer.outstanding(protocol.clock.advance(5.0))
+        assert writer.progress <= stopped + 5.0
+
+
+@pytest_twisted.ensureDeferred
+async def test_looks_that_are_far_apart_say_nothing_about_each_other() -> None:
+    with served() as (protocol, _raw):
+        writer = await ready(protocol)
+        writer.write(pattern(MUCH))
+        now = protocol.clock.advance(1.0)
+        writer.outstanding(now)
+        for _ in range(20):
+            await turn()
+        now = protocol.clock.advance(FAR_APART + 1.0)
+        assert writer.outstanding(now)
+        assert writer.progress == now
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_said_before_a_write_failed_can_still_be_read() -> None:
+    with served(read_on=True) as (protocol, raw):
+        writer = await ready(protocol)
+        protocol.transport.pauseProducing()
+        raw.socket.send(b"enough")
+        writer.write(b"never read")
+        await turn()
+        # Unread bytes make a close a reset.
+        raw.socket.close()
+        while not writer.gone:
+            writer.write(b"more")
+        assert writer.queued == 0
+        protocol.transport.resumeProducing()
+        await until(lambda: protocol.lost)
+        assert protocol.data == b"enough"

@@ -79,17 +79,23 @@ def test_whatever_the_socket_takes_at_a_time_everything_arrives_in_order(
     assert bool(drained) == (waited and not end)
 
 
+@pytest.mark.parametrize(("read_on", "ended"), [(False, "abort"), (True, "")])
 @pytest.mark.parametrize("takes", [[-1], [2, -1], [2, 2, -1]])
-def test_a_socket_that_fails_is_cut_once(takes: list[int]) -> None:
-    transport = Socket(takes)
-    writer = SocketWriter(transport, lambda: pytest.fail("nothing has drained"), Clock())  # type: ignore[arg-type]
+def test_a_socket_that_fails_takes_no_more(takes: list[int], read_on: bool, ended: str) -> None:
+    transport = Socket(list(takes))
+    writer = SocketWriter(
+        transport,  # type: ignore[arg-type]
+        lambda: pytest.fail("nothing has drained"),
+        Clock(),
+        read_on=read_on,
+    )
     writer.write(b"12345678")
     while transport.producer is not None:
         transport.producer.resumeProducing()
-    assert transport.ended == "abort"
+    assert transport.ended == ended
     writer.write(b"x")
     writer.resumeProducing()
-    assert writer.queued == 0
+    assert (writer.queued, writer.gone, writer.outstanding(1.0)) == (0, True, 0)
 
 
 def test_a_transport_without_a_socket_is_written_through() -> None:

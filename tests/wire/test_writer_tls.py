@@ -80,3 +80,22 @@ async def test_over_tls_a_client_that_takes_nothing_is_noticed(authority: trustm
         assert protocol.drained == 1
         writer.abort()
         await until(lambda: client.lost and protocol.lost)
+
+
+@pytest_twisted.ensureDeferred
+async def test_over_tls_the_socket_below_is_asked(authority: trustme.CA) -> None:
+    protocol, client = Served(), Recorder()
+    with tls(authority, protocol, client):
+        writer = await ready(protocol)
+        writer.write(b"hello")
+        await until(lambda: client.data)
+        client.transport.pauseProducing()
+        whole = pattern(8 * MUCH)
+        writer.write(whole)
+        writer.close()
+        assert writer.queued == 0
+        await until(lambda: writer.outstanding(1.0) > 0)
+        client.transport.resumeProducing()
+        await until(lambda: protocol.lost)
+        assert client.data == b"hello" + whole
+        assert writer.outstanding(1.0) == 0

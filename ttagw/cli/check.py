@@ -15,14 +15,9 @@ FILE = click.argument("file", type=click.Path())
 @FILE
 def check(file: str) -> None:
     """Say what is wrong with FILE, each fault with its line; exit status 1 if anything is."""
-    config = loaded(file)
-    listeners = len(config.gateway.listen) + bool(config.gateway.admin)
-    counts = (
-        _count(listeners, "listener"),
-        _count(len(config.services), "service"),
-        _count(len(config.routes), "route"),
-    )
-    click.echo(f"{file}: {', '.join(counts)}: good")
+    from ttagw.checks import summary
+
+    click.echo(f"{file}: {summary(loaded(file))}: good")
 
 
 def loaded(file: str) -> Config:
@@ -30,12 +25,8 @@ def loaded(file: str) -> Config:
     from ttagw.checks import EXTRA
 
     try:
-        return load(file, extra_checks=EXTRA)
+        return load(file, extra_checks=EXTRA, notice=lambda fault: click.echo(f"notice: {fault}", err=True))
     except ConfigError as error:
         for fault in error.faults:
             click.echo(str(fault), err=True)
         sys.exit(1)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -22,10 +22,16 @@ Check = Callable[[Config], Sequence[Finding]]
 _SAYS_LINE = re.compile(r"(.*) \(at line (\d+), column \d+\)")
 
 
-def load(path: str | Path, environ: Mapping[str, str] = os.environ, extra_checks: Sequence[Check] = ()) -> Config:
+def load(
+    path: str | Path,
+    environ: Mapping[str, str] = os.environ,
+    extra_checks: Sequence[Check] = (),
+    notice: Callable[[Fault], object] = lambda _: None,
+) -> Config:
     """The configuration in a file. Raises `ConfigError` with all faults, by line.
 
     Relative paths in it begin at its folder. `extra_checks` see a configuration whose values are all of the right form.
+    `notice` is told what is no fault, and still not what somebody can have meant.
     """
     path = Path(path)
     text = _read(path)
@@ -33,14 +39,15 @@ def load(path: str | Path, environ: Mapping[str, str] = os.environ, extra_checks
     document = variables.fill(_parse(path, text))
     absolute(document, path.parent.absolute())
     config, findings = _check(document, variables, extra_checks)
+    lines = Lines(text)
+
+    def fault(key: Key, message: str) -> Fault:
+        return Fault(lines.of(key), one_line(name_of(key)), one_line(variables.hide(key, message)), str(path))
+
     if config is None or findings:
-        lines = Lines(text)
-        raise ConfigError(
-            [
-                Fault(lines.of(key), one_line(name_of(key)), one_line(variables.hide(key, message)), str(path))
-                for key, message in findings
-            ]
-        )
+        raise ConfigError([fault(key, message) for key, message in findings])
+    for key, message in references.notices(config):
+        notice(fault(key, message))
     return config
 
 

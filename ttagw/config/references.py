@@ -32,6 +32,18 @@ def check(config: Config) -> list[Finding]:
     return findings
 
 
+def notices(config: Config) -> list[Finding]:
+    """Every key that is as it should be, and has no effect beside another one."""
+    return [
+        (
+            ("services", name, "hash_key"),
+            f'has no effect: it is for balance = "hash", and balance is "{service.balance}"',
+        )
+        for name, service in config.services.items()
+        if service.balance != "hash" and "hash_key" in service.model_fields_set
+    ]
+
+
 def _twice(key: str, values: Sequence[str]) -> Iterator[Finding]:
     for index, value in enumerate(values):
         if value in values[:index]:

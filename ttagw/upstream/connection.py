@@ -76,7 +76,8 @@ class UpstreamConnection:
         """The connection is there; over TLS it is ready when the handshake is done."""
         transport = self.transport
         transport.setTcpNoDelay(True)
-        self._writer = writer_for(transport, self._drained, self._pool.monotonic)
+        # A service may answer and close before it has taken all of a request: the answer counts (RFC 9112 §9.5).
+        self._writer = writer_for(transport, self._drained, self._pool.monotonic, read_on=True)
         if not self._pool.tls:
             self._pool.opened(self)
 
@@ -225,7 +226,8 @@ class UpstreamConnection:
     def _give_back(self, now: float) -> None:
         """Back to the pool, if it can be used again."""
         reader = self._reader
-        reusable = reader.keep and not reader.dirty and self._upload is None and not self._writer.queued
+        writer = self._writer
+        reusable = reader.keep and not reader.dirty and self._upload is None and not writer.queued and not writer.gone
         uploading = self._upload is not None
         self._let_go()
         if reusable:

@@ -60,7 +60,7 @@ class Upload:
 
     def stalled(self, now: float) -> float:
         """For how many seconds the service has taken nothing of what is there for it."""
-        return now - self._writer.progress if self._writer.queued else 0.0
+        return now - self._writer.progress if self._writer.outstanding(now) else 0.0
 
     def give_up(self) -> None:
         """Nobody wants the rest."""

@@ -34,6 +34,8 @@ MOST_SECONDS = 3600.0
 
 _LOOK = 5.0
 """Seconds between two looks at an answer under way."""
+_GLANCE = 1.0
+"""Seconds between two looks at the end of the last answer."""
 
 
 @implementer(IProtocol)
@@ -226,6 +228,8 @@ class Channel:
 
     def _drained(self) -> None:
         self._answer.drained()
+        if self._current is None and not self._reader.fed and not self._closing:
+            self.deadline = self._monotonic() + self._site.http.keepalive_timeout
         if self._reader.queue and not self._running:
             self._next()
 
@@ -234,13 +238,16 @@ class Channel:
     def expire(self, now: float) -> None:
         """Some deadline may have passed: see which, and set the next."""
         writer = self._writer
-        if writer.queued and now - writer.progress >= STALLED:
+        outstanding = writer.outstanding(now)
+        if outstanding and now - writer.progress >= STALLED:
             self.give_up("client_stalled")
         elif self._closing:
-            if writer.queued:
-                self.deadline = now + _LOOK
-            else:
+            # A client that has just got the last of its answer has LINGER from then on.
+            rest = LINGER - (now - writer.progress)
+            if not outstanding and rest <= 0.0:
                 writer.abort()
+            else:
+                self.deadline = now + (_GLANCE if outstanding else rest)
         elif self._current is not None and self._current.deadline and now >= self._current.deadline:
             self._site.pipeline.fail(self._current, UpstreamTimeoutError("route_timeout"))
         else:

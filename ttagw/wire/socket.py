@@ -1,9 +1,15 @@
-"""Looking at a socket without reading from it."""
+"""Looking at a socket without reading from it or writing to it."""
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
 from typing import Any
+
+_INT = struct.Struct("i")
+_ZERO = _INT.pack(0)
 
 
 def is_quiet(transport: Any) -> bool:
@@ -18,3 +24,21 @@ def is_quiet(transport: Any) -> bool:
     except OSError:
         return False
     return False
+
+
+def unacknowledged(transport: Any) -> int:
+    """How many bytes the kernel holds that the other side has not acknowledged (`SIOCOUTQ`, see tcp(7) and unix(7)).
+
+    0 where there is no socket or the system cannot tell. For TLS it is asked about the socket below.
+    """
+    handle = transport.getHandle()
+    if not isinstance(handle, socket.socket):
+        below = getattr(transport, "transport", None)
+        if below is None:
+            return 0
+        handle = below.getHandle()
+    try:
+        answer = fcntl.ioctl(handle, termios.TIOCOUTQ, _ZERO)
+    except (OSError, ValueError):
+        return 0
+    return int(_INT.unpack(answer)[0])

@@ -2,7 +2,10 @@
 
 `ITransport.write` queues and arms the reactor: two `epoll_ctl` calls and a turn for an answer that the kernel would
 have taken at once. A writer tries the socket first, the one that `ISystemHandle.getHandle` gives, and keeps what is
-left itself, so that it always knows how much is queued and when the other side last took anything.
+left itself, so that it always knows how much is queued.
+
+Whether the other side takes anything is seen in what the kernel has not got acknowledged yet. Our own writes tell
+little: Linux reports room only when a third of the buffer is free, which a slow reader may need minutes for.
 """
 
 from __future__ import annotations
@@ -16,17 +19,27 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer, ISSLTransp
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
+from ttagw.wire.socket import unacknowledged
+
 HIGH_WATER = 64 * 1024
 """Queued bytes from which on a writer asks its source to pause."""
+
+FAR_APART = 10.0
+"""Seconds between two looks from which on they say nothing about each other."""
 
 
 class Writer(Protocol):
     """What a connection writes with."""
 
     queued: int
-    """Bytes that the other side has not taken yet. Over TLS an estimate: `HIGH_WATER` while the transport says stop."""
+    """Bytes that the kernel has not taken yet. Over TLS an estimate: `HIGH_WATER` while the transport says stop."""
     progress: float
-    """When (monotonic seconds) the other side last took something, while anything is queued."""
+    """When (monotonic seconds) the other side was last seen to take something, while anything is outstanding."""
+    gone: bool
+    """Whether nothing can be sent any more."""
+
+    def outstanding(self, now: float) -> int:
+        """Bytes that the other side has not acknowledged yet, queued ones too. Looking moves `progress`."""
 
     def write(self, data: bytes) -> None:
         """Send `data` now or as soon as possible, in order."""
@@ -52,21 +65,53 @@ class _After(Enum):
     HALF_CLOSE = 2
 
 
+class _Outflow:
+    """How what was written leaves."""
+
+    __slots__ = ("_looked", "_seen", "_transport", "gone", "progress", "queued")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._seen = 0
+        self._looked = 0.0
+        self.progress = 0.0
+        self.queued = 0
+        self.gone = False
+
+    def outstanding(self, now: float) -> int:
+        if self.gone:
+            return 0
+        seen = self.queued + unacknowledged(self._transport)
+        # Any change shows that something moved: more can only be there because some was taken.
+        if seen != self._seen or (seen and now - self._looked > FAR_APART):
+            self._seen = seen
+            self.progress = now
+        self._looked = now
+        return seen
+
+
 @implementer(IPullProducer)
-class SocketWriter:
+class SocketWriter(_Outflow):
     """Writes straight to a plain TCP or UNIX socket; `drained` is called when the queue has emptied."""
 
-    __slots__ = ("_after", "_drained", "_monotonic", "_queue", "_send", "_transport", "progress", "queued")
+    __slots__ = ("_after", "_drained", "_monotonic", "_queue", "_read_on", "_send")
 
-    def __init__(self, transport: Connection, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
-        self._transport = transport
+    def __init__(
+        self,
+        transport: Connection,
+        drained: Callable[[], None],
+        monotonic: Callable[[], float],
+        *,
+        read_on: bool = False,
+    ) -> None:
+        """`read_on`: what the other side has sent is still wanted when it takes no more; else it is cut at once."""
+        super().__init__(transport)
         self._send: Callable[[bytes | memoryview], int] = transport.getHandle().send
         self._drained = drained
         self._monotonic = monotonic
+        self._read_on = read_on
         self._queue: deque[bytes | memoryview] | None = None
         self._after = _After.NOTHING
-        self.queued = 0
-        self.progress = 0.0
 
     def write(self, data: bytes) -> None:
         if self._queue is None:
@@ -75,7 +120,7 @@ class SocketWriter:
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError:
-                self.abort()
+                self._failed()
                 return
             if sent == len(data):
                 return
@@ -99,7 +144,7 @@ class SocketWriter:
                 self._transport.startWriting()
                 return
             except OSError:
-                self.abort()
+                self._failed()
                 return
             self.queued -= sent
             self.progress = self._monotonic()
@@ -108,6 +153,15 @@ class SocketWriter:
             else:
                 queue.popleft()
         self._emptied()
+
+    def _failed(self) -> None:
+        """The other side takes no more. If it has said why, its word is in our receive buffer still."""
+        if not self._read_on:
+            self.abort()
+            return
+        if self._queue is not None:
+            self._transport.unregisterProducer()
+        self.lost()
 
     def _emptied(self) -> None:
         if self._queue is None:
@@ -129,6 +183,7 @@ class SocketWriter:
         self._queue = None
         self._send = len
         self.queued = 0
+        self.gone = True
 
     def close(self) -> None:
         if self._queue is None:
@@ -150,22 +205,20 @@ class SocketWriter:
 
 
 @implementer(IPushProducer)
-class TransportWriter:
+class TransportWriter(_Outflow):
     """Writes through any transport (TLS, or one that offers nothing but `write`)."""
 
-    __slots__ = ("_drained", "_gone", "_monotonic", "_paused", "_transport", "progress", "queued")
+    __slots__ = ("_drained", "_monotonic", "_paused")
 
     def __init__(self, transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._drained = drained
         self._monotonic = monotonic
-        self._gone = self._paused = False
-        self.queued = 0
-        self.progress = 0.0
+        self._paused = False
         transport.registerProducer(self, True)
 
     def write(self, data: bytes) -> None:
-        if not self._gone:
+        if not self.gone:
             self._transport.write(data)
 
     def pauseProducing(self) -> None:
@@ -177,7 +230,7 @@ class TransportWriter:
 
     def resumeProducing(self) -> None:
         """The transport has sent what it held."""
-        if self._paused and not self._gone:
+        if self._paused and not self.gone:
             self._paused = False
             self.queued = 0
             self._drained()
@@ -188,28 +241,32 @@ class TransportWriter:
 
     def lost(self) -> None:
         # Twisted's TLS transport cannot be asked for anything, not even its end, once it is gone.
-        self._gone = True
+        self.gone = True
         self.queued = 0
 
     def close(self) -> None:
-        if not self._gone:
+        if not self.gone:
+            # Without a producer nobody tells how full the transport is: from now on only the kernel knows.
+            self.queued = 0
             self._transport.unregisterProducer()
             self._transport.loseConnection()
 
     half_close = close
 
     def abort(self) -> None:
-        if not self._gone:
+        if not self.gone:
             self.lost()
             self._transport.unregisterProducer()
             self._transport.abortConnection()
 
 
-def writer_for(transport: Any, drained: Callable[[], None], monotonic: Callable[[], float]) -> Writer:
-    """The fastest writer that is right for this transport.
+def writer_for(
+    transport: Any, drained: Callable[[], None], monotonic: Callable[[], float], *, read_on: bool = False
+) -> Writer:
+    """The fastest writer that is right for this transport; `read_on` as for `SocketWriter`.
 
     The type decides: a TLS transport passes questions on to the one below it, and writing there would send plain text.
     """
     if isinstance(transport, Connection) and not ISSLTransport.providedBy(transport):
-        return SocketWriter(transport, drained, monotonic)
+        return SocketWriter(transport, drained, monotonic, read_on=read_on)
     return TransportWriter(transport, drained, monotonic)

@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -170,6 +171,17 @@ class Client:
                 raise CutOffError(f"{len(self._buffer)} of {size} bytes")
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
+
+    def slowly(self, size: int, rate: int) -> bytes:
+        """So many bytes of what comes next, taken at `rate` bytes a second. Raises `CutOffError`."""
+        taken = bytearray()
+        while len(taken) < size:
+            if not self._buffer and not self.more():
+                raise CutOffError(f"{len(taken)} of {size} bytes")
+            part = self.exactly(min(len(self._buffer), size - len(taken)))
+            taken += part
+            time.sleep(len(part) / rate)
+        return bytes(taken)
 
     def head(self) -> Answer:
         """The next answer, 1xx too, without its body."""
