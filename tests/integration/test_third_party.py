@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,15 +16,11 @@ import pytest
 
 from tests.integration.kit.certs import Authority
 from tests.integration.kit.gateway import Gateway, route, service
-from tests.integration.kit.process import Child, free_port
+from tests.integration.kit.process import Child, free_port, program
 from tests.integration.kit.raw import Client
 from tests.integration.kit.waiting import until
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-CURL = shutil.which("curl")
 LARGE = Random(7).randbytes(20_000_000)
-
-pytestmark = pytest.mark.skipif(not CURL, reason="curl is not installed")
 
 CONFIGURATION = """
 daemon off;
@@ -61,8 +56,6 @@ def accepts(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    if NGINX is None:
-        pytest.skip("nginx is not installed")
     folder = tmp_path_factory.mktemp("nginx")
     files = folder / "files" / "nginx"
     files.mkdir(parents=True)
@@ -72,7 +65,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     # Started by root, its workers would be somebody else, who cannot read here.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=port) + user)
-    with Child([NGINX, "-c", folder / "nginx.conf", "-e", folder / "error.log"], folder) as child:
+    with Child([program("nginx"), "-c", folder / "nginx.conf", "-e", folder / "error.log"], folder) as child:
         until(lambda: accepts(port) or not child.running(), "nginx listens")
         assert child.running(), child.errors.read_text()
         yield port
@@ -101,7 +94,7 @@ def gateway(folder: Path, nginx: int, httpbin: int, authority: Authority) -> Ite
 
 def curl(gateway: Gateway, path: str, *options: str | Path) -> bytes:
     """What curl prints; it fails on whatever is not good HTTP."""
-    command = [str(CURL), "-sS", "--max-time", "20", *map(str, options), f"http://127.0.0.1:{gateway.port}{path}"]
+    command = [program("curl"), "-sS", "--max-time", "20", *map(str, options), f"http://127.0.0.1:{gateway.port}{path}"]
     return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
 
 
@@ -156,7 +149,7 @@ def test_an_upload_that_nginx_refuses_early(gateway: Gateway, tmp_path: Path) ->
 
 def test_over_tls(gateway: Gateway, authority: Authority) -> None:
     url = f"https://127.0.0.1:{gateway.secure_port}/nginx/large"
-    command = [str(CURL), "-sS", "--cacert", str(authority.path), url]
+    command = [program("curl"), "-sS", "--cacert", str(authority.path), url]
     assert subprocess.run(command, capture_output=True, check=True, timeout=30).stdout == LARGE
 
 
@@ -202,6 +195,6 @@ def test_streams_and_compression(gateway: Gateway) -> None:
 
 def test_many_requests_on_one_connection(gateway: Gateway) -> None:
     url = f"http://127.0.0.1:{gateway.port}/nginx/index.html"
-    command = [str(CURL), "-sS", "-w", "%{num_connects}\n", "-o", "/dev/null"]
+    command = [program("curl"), "-sS", "-w", "%{num_connects}\n", "-o", "/dev/null"]
     shown = subprocess.run([*command, *[url, "-o", "/dev/null"] * 20, url], capture_output=True, check=True, timeout=30)
     assert sum(map(int, shown.stdout.split())) == 1

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from types import TracebackType
 
+from tests.integration.kit.fields import HasFields
 from tests.integration.kit.waiting import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @dataclass
-class Request:
+class Request(HasFields):
     """A request as the service has read it."""
 
     method: bytes
@@ -28,16 +29,6 @@ class Request:
     complete: bool = False
     """Whether its body has come to its end."""
     trailers: list[bytes] = field(default_factory=list)
-
-    def all(self, name: bytes) -> list[bytes]:
-        """Every value of a field, in order."""
-        return [value for each, value in self.fields if each.lower() == name]
-
-    def value(self, name: bytes) -> bytes:
-        """The one value of a field; b"" without it."""
-        values = self.all(name)
-        assert len(values) < 2, f"{name!r} comes {len(values)} times"
-        return values[0] if values else b""
 
 
 class GoneError(Exception):

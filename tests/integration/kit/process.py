@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+
+
+def program(name: str) -> str:
+    """Where a program is that `make test` installs."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    assert path is not None, f"{name} is not installed; tests/install.sh does it"
+    return path
 
 
 def free_port() -> int:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
+from tests.integration.kit.fields import HasFields
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d) [\t\x20-\x7e]*")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _SIZE = re.compile(rb"[0-9a-fA-F]+")
@@ -34,22 +36,12 @@ def each_line(data: bytes) -> Iterable[bytes]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(HasFields):
     """One answer, its framing checked."""
 
     status: int
     fields: tuple[tuple[bytes, bytes], ...]
     body: bytes
-
-    def all(self, name: bytes) -> list[bytes]:
-        """Every value of a field, in order."""
-        return [value for each, value in self.fields if each.lower() == name]
-
-    def value(self, name: bytes) -> bytes:
-        """The one value of a field; b"" without it."""
-        values = self.all(name)
-        assert len(values) < 2, f"{name!r} comes {len(values)} times"
-        return values[0] if values else b""
 
     @property
     def id(self) -> str:
