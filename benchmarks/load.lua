@@ -1,10 +1,23 @@
--- For wrk: `wrk -s load.lua URL -- [upload]`. Prints one line of JSON with what wrk's own summary says in words.
+-- For wrk: `wrk -s load.lua URL -- [get | upload | fresh]`. Prints one line of JSON with what wrk's own summary says in
+-- words. `fresh` gives every request a field of its own, so that no two heads are the same.
 -- wrk makes its one request from these after init()
 function init(args)
   if args[1] == "upload" then
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/octet-stream"
     wrk.body = string.rep("x", 1048576)
+  elseif args[1] == "fresh" then
+    local parts, count = nil, 0
+    function request()
+      if not parts then
+        wrk.headers["X-Trace"] = "@"
+        local whole = wrk.format()
+        local at = string.find(whole, "@", 1, true)
+        parts = { string.sub(whole, 1, at - 1), string.sub(whole, at + 1) }
+      end
+      count = count + 1
+      return parts[1] .. count .. parts[2]
+    end
   end
 end
 

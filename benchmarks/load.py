@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.origin import LARGE, MIDDLE, SMALL, UPLOAD
+from benchmarks.origin import FRESH, LARGE, MIDDLE, SMALL, UPLOAD
 from benchmarks.process import ADDRESS, LOAD_CORE, cpu_seconds, resident_kib
 
 HERE = Path(__file__).parent
@@ -17,24 +17,25 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of load; `size` is the bytes of the body that counts, in whichever direction."""
+    """One kind of load; `size` is the bytes of the body that counts, in whichever direction; `kind` is for load.lua."""
 
     name: str
     path: str
     connections: int
     size: int
-    upload: bool = False
+    kind: str = "get"
 
 
 ROWS = (
     Row("300 B, 1 connection", SMALL, 1, 300),
     Row("300 B, 64 connections", SMALL, 64, 300),
     Row("300 B, 1,000 connections", SMALL, 1000, 300),
+    Row("300 B, 64 connections, no two heads alike", FRESH, 64, 300, kind="fresh"),
     Row("64 KiB, 64 connections", MIDDLE, 64, 64 << 10),
     Row("1 MiB, 64 connections", LARGE, 64, 1 << 20),
-    Row("1 MiB uploads, 64 connections", UPLOAD, 64, 1 << 20, upload=True),
+    Row("1 MiB uploads, 64 connections", UPLOAD, 64, 1 << 20, kind="upload"),
 )
-MAIN_ROW = ROWS[1]
+MAIN_ROW, LARGE_ROW = ROWS[1], ROWS[5]
 
 
 class LoadError(Exception):
@@ -60,7 +61,7 @@ def run_wrk(row: Row, port: int, pid: int, headers: Mapping[str, str], seconds: 
     command += [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     command += ["-s", str(HERE / "load.lua"), f"http://{ADDRESS}:{port}{row.path}", "--"]
     before = cpu_seconds(pid)
-    done = subprocess.run([*command, "upload" if row.upload else "get"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, row.kind], capture_output=True, text=True, check=False)
     spent = cpu_seconds(pid) - before
     found = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not found:

@@ -9,11 +9,13 @@ from pathlib import Path
 from benchmarks.process import LOAD_CORE, Running, answers, free_port, start, wait_ready
 
 SMALL = "/api/v1/players/1"
+FRESH = "/api/v1/players/2"
+"""As small, and no two heads of its answers are the same."""
 MIDDLE = "/api/v1/players/65536"
 LARGE = "/api/v1/players/1048576"
 GIGABYTE = "/api/v1/players/1073741824"
 UPLOAD = "/api/v1/players/upload"
-SIZES = {SMALL: 300, MIDDLE: 64 << 10, LARGE: 1 << 20, GIGABYTE: 1 << 30}
+SIZES = {SMALL: 300, FRESH: 300, MIDDLE: 64 << 10, LARGE: 1 << 20, GIGABYTE: 1 << 30}
 
 # An upload is read into memory to its end (client_body_buffer_size; buffering is on), and only then is a server of
 # nginx itself asked, without the body, for the 204: `return 204` at the first place would answer before reading.
@@ -31,6 +33,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     root {folder}/files;
+    location = {fresh} {{ add_header X-Served $request_id; }}
     location = {upload} {{
       client_max_body_size 0; client_body_buffer_size 2m;
       proxy_pass http://done; proxy_http_version 1.1; proxy_set_header Connection "";
@@ -65,7 +68,7 @@ def start_origin(folder: Path) -> Origin:
                 stream.truncate(size)  # a hole: nothing is read from a disk
     configuration = folder / "origin.conf"
     user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(TEMPLATE.format(folder=folder, port=port, upload=UPLOAD, user=user))
+    configuration.write_text(TEMPLATE.format(folder=folder, port=port, upload=UPLOAD, fresh=FRESH, user=user))
     running = start(
         "origin", ["nginx", "-e", str(folder / "origin-error.log"), "-c", str(configuration)], LOAD_CORE, folder
     )

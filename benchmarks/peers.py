@@ -112,7 +112,7 @@ def node(script: str) -> Callable[[Place], list[str]]:
 
 def needs_node(*packages: str) -> Callable[[], str]:
     """Return a check for Node with packages."""
-    advice = f"node and: npm install --prefix benchmarks {' '.join(packages)}"
+    advice = "node, and: npm install --prefix benchmarks"
     folders = [HERE / "node_modules" / package for package in packages]
     return lambda: "" if shutil.which("node") and all(folder.is_dir() for folder in folders) else advice
 

@@ -77,10 +77,12 @@ def _latency(results: Results) -> str:
     rows = []
     for peer in results.latency:
         values = [f"{results.percentile(peer, name):.3f}" for name in names]
+        highest = [each["p99"] for each in results.latency[peer]]
         added = ["" if peer == DIRECT else f"{results.added(peer, name):+.3f}" for name in names]
         unanswered = sum(int(each["unanswered"]) for each in results.latency[peer])
-        rows.append([peer, *values, *added, str(unanswered)])
-    return grid(["proxy", *names, *(f"added {name}" for name in names), "unanswered"], rows)
+        rows.append([peer, *values, f"{min(highest):.1f} - {max(highest):.1f}", *added, str(unanswered)])
+    header = ["proxy", *names, "range of p99", *(f"added {name}" for name in names), "unanswered"]
+    return grid(header, rows)
 
 
 def _fixed_rate(results: Results) -> float:

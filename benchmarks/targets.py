@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.load import ROWS
+from benchmarks.load import LARGE_ROW, MAIN_ROW
 from benchmarks.results import Results
 
-SMALL, LARGE = ROWS[1].name, ROWS[4].name
+SMALL, LARGE = MAIN_ROW.name, LARGE_ROW.name
 US = "ttagw"
 
 

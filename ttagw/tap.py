@@ -22,6 +22,7 @@ from ttagw.logs.application import JsonObserver
 from ttagw.logs.file import LogFile
 from ttagw.service import Gateway
 from ttagw.upstream.tls import TlsFileError
+from ttagw.wire.poll import quicken
 
 PLACES = ("/etc/ttagw/ttagw.toml", "etc/ttagw.toml")
 """Where a configuration is looked for when none is named."""
@@ -110,6 +111,7 @@ class Daemon(Gateway):
         super().startService()
         self._raise_file_limit()
         _settle_garbage_collector()
+        quicken(self._reactor)
         self._reactor.callWhenRunning(self._take_signals)
 
     def _raise_file_limit(self) -> None:

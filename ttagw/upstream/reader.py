@@ -19,6 +19,8 @@ MAX_HEAD = 64 * 1024
 """Bytes of a head; and of a chunked body's framing and trailers while no data comes."""
 MAX_FIELDS = 200
 MAX_INTERIM = 10
+LONGEST_PAUSE = 63
+"""Heads of which none is remembered, when those that were did not come again."""
 
 _USUAL_OPTIONS = (b"keep-alive", b"close")
 
@@ -60,8 +62,10 @@ class AnswerReader:
         "_interim",
         "_known",
         "_parser",
+        "_pause",
         "_raw",
         "_silent",
+        "_wait",
         "chunks",
         "dirty",
         "keep",
@@ -75,6 +79,8 @@ class AnswerReader:
         self._known: _KnownHead | None = None
         self._head_request = self._http11 = False
         self._head_bytes = self._interim = self._silent = 0
+        # Answers before the next one whose head is remembered.
+        self._wait = self._pause = 0
         self._parser = HttpResponseParser(self)
         self.phase = Phase.IDLE
         self.reply: Reply | None = None
@@ -115,13 +121,19 @@ class AnswerReader:
         if known is None or self._head_bytes or self.phase != Phase.HEAD or self._head_request:
             return None
         head = known.head
-        if not data.startswith(head) or len(data) - len(head) != known.length:
-            return None
-        return Reply(known.status, known.fields[:], data[len(head) :])
+        if data.startswith(head) and len(data) - len(head) == known.length:
+            self._pause = 0
+            return Reply(known.status, known.fields[:], data[len(head) :])
+        # Heads that do not come again are remembered ever more rarely.
+        self._known = None
+        self._pause = self._wait = min(2 * self._pause + 1, LONGEST_PAUSE)
+        return None
 
     def remember(self, reply: Reply, data: bytes) -> None:
         """Recognise the next head by this one, where one read held exactly one counted answer."""
-        self._known = None
+        if self._wait:
+            self._wait -= 1
+            return
         body = len(reply.body or b"")
         if self.keep and not self.dirty and body and reply.length == body and self._head_bytes == len(data):
             head = data[: len(data) - body]

@@ -32,6 +32,8 @@ LEAST_RATE = 500
 """Bytes per second that a request body must reach on average, once `body_timeout` is over."""
 _LONGEST_KNOWN = 4096
 """Bytes of a head that are kept to recognise the next one by."""
+LONGEST_PAUSE = 63
+"""Heads of which none is remembered, when those that were did not come again."""
 WAITING_REQUESTS = 32
 """Pipelined requests that may wait before the connection is read no further."""
 
@@ -53,14 +55,15 @@ class RequestReader:
         "_known",
         "_line",
         "_parser",
+        "_pause",
         "_peer",
         "_raw",
-        "_second",
         "_since",
         "_sink",
         "_source",
         "_trust",
         "_url",
+        "_wait",
         "deaf",
         "fed",
         "queue",
@@ -81,8 +84,9 @@ class RequestReader:
         self._chunks: ChunkLines | None = None
         self._held = False
         self._known: KnownHead | None = None
-        # The first request of a connection may be its last: nothing is kept for it.
-        self._second = False
+        # Requests before the next one whose head is remembered. The first of a connection may be its last.
+        self._wait = 1
+        self._pause = 0
         self._since = self._body_since = 0.0
         self.fed = 0
         """Bytes that have come since the last complete request: 0 between requests."""
@@ -101,12 +105,17 @@ class RequestReader:
         if not self.fed:
             self._since = now
             known = self._known
-            if known is not None and data.endswith(known.end) and data.startswith(known.start):
-                target = data[len(known.start) : -len(known.end)]
-                exchange = Exchange(self._peer, self._sink, b"", now)
-                if len(target) <= self._http.max_uri and known.read(exchange, target):
-                    self._enqueue(exchange)
-                    return None
+            if known is not None:
+                if data.endswith(known.end) and data.startswith(known.start):
+                    target = data[len(known.start) : -len(known.end)]
+                    exchange = Exchange(self._peer, self._sink, b"", now)
+                    if len(target) <= self._http.max_uri and known.read(exchange, target):
+                        self._pause = 0
+                        self._enqueue(exchange)
+                        return None
+                # Heads that do not come again are remembered ever more rarely.
+                self._known = None
+                self._pause = self._wait = min(2 * self._pause + 1, LONGEST_PAUSE)
         self.fed += len(data)
         self._line.read(data)
         spoilt = None
@@ -131,7 +140,6 @@ class RequestReader:
 
     def _remember(self, exchange: Exchange) -> None:
         """Recognise the next head by this one, if it came whole, in one read, and has no body."""
-        self._known = None
         plain = not exchange.length and exchange.keep_alive and exchange.version and not exchange.id
         chunk = self._line.chunk
         if plain and self.fed == len(chunk) and len(chunk) <= _LONGEST_KNOWN:
@@ -235,9 +243,10 @@ class RequestReader:
             exchange.body.end()
             if exchange.length == UNKNOWN:
                 self._chunks = None
-        if self._second:
+        if self._wait:
+            self._wait -= 1
+        else:
             self._remember(exchange)
-        self._second = True
         self.fed = 0
         if not exchange.keep_alive:
             self.deaf = True
