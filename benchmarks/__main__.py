@@ -64,7 +64,7 @@ def environment(rounds: int, seconds: float) -> dict[str, object]:
         "processor": models[0] if models else platform.machine(),
         "kernel": platform.release(),
         "python": f"{platform.python_version()} ({compiler})",
-        "rounds": f"{rounds} of {seconds:g} s, interleaved; proxy on core 0, load and service on core 1",
+        "rounds": f"{rounds} of {seconds:g} s, interleaved; proxy on core 0, load and service on core 1, others frozen",
         "open files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         "revision": _revision(),
     }
@@ -93,6 +93,7 @@ def raise_every_one(stack: ExitStack, peers: list[Peer], folder: Path, port: int
         these.append(it)
         results.peers.append(f"{peer.name}: {peer.about}")
         say(f"{peer.name} answers ({peer.about})")
+        it.running.rest()
     return these
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -30,10 +31,24 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def rest(self) -> None:
+        """Freeze it and all that came from it."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process.poll() is None:
+            for each in family(self.process.pid):
+                os.kill(each, number)
+
     def stop(self) -> None:
         """SIGTERM, and SIGKILL after 10 s."""
         if self.process.poll() is None:
             self.process.terminate()
+            self.wake()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:

@@ -45,6 +45,16 @@ class Standing:
     port: int
     running: Running
 
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Run it for the block, and freeze it after: the timers of those that wait would disturb who is measured."""
+        self.running.wake()
+        try:
+            yield
+        finally:
+            if self.peer.name != DIRECT:
+                self.running.rest()
+
 
 def direct(origin: Origin) -> Standing:
     """The origin as if it were a proxy: the measure of all others."""
@@ -180,6 +190,7 @@ class Run:
     def _guarded(self, it: Standing, measure: Callable[[], object]) -> None:
         """One proxy's failure is a note, the others go on."""
         try:
-            measure()
+            with it.awake():
+                measure()
         except (LoadError, OSError) as fault:
             self._results.faults.append(f"{it.peer.name}: {fault}")

@@ -79,6 +79,21 @@ def test_what_is_no_endpoint_is_said(text: str) -> None:
         endpoint_from(reactor, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("tcp:0:odd=1", 'there is no option "odd"'),
+        ("tcp", 'the option "port" is missing'),
+        ("tcp:0:port=1", 'the option "port" is given twice'),
+        ("systemd:INET:1:2:3:4:5:6", "there are more values than it has options"),
+    ],
+)
+def test_what_is_wrong_with_its_options_is_said_plainly(text: str, sentence: str) -> None:
+    with pytest.raises(ListenError) as caught:
+        endpoint_from(reactor, text)
+    assert str(caught.value) == f"{text}: not an endpoint that can be used: {sentence}"
+
+
 def test_the_kernel_holds_many_connections_for_us() -> None:
     assert endpoint_from(reactor, "tcp:0")._backlog == BACKLOG  # type: ignore[attr-defined]
     assert endpoint_from(reactor, "tcp:0:backlog=7")._backlog == 7  # type: ignore[attr-defined]

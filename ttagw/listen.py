@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,14 @@ from twisted.python.failure import Failure
 
 BACKLOG = 4096
 """Connections that the kernel holds for us until they are accepted; Twisted's own default is 50."""
+
+
+_OPTIONS = (
+    (re.compile(r"unexpected keyword argument '(\w+)'"), 'there is no option "{}"'),
+    (re.compile(r"missing \d+ required \S+ arguments?: '(\w+)'"), 'the option "{}" is missing'),
+    (re.compile(r"positional arguments? but"), "there are more values than it has options"),
+    (re.compile(r"multiple values for argument '(\w+)'"), 'the option "{}" is given twice'),
+)
 
 
 class ListenError(Exception):
@@ -30,8 +39,18 @@ def endpoint_from(reactor: Any, text: str) -> IStreamServerEndpoint:
     except OSError as error:
         raise ListenError(f"{text}: {error.filename or ''}: {error.strerror or error}") from None
     except Exception as error:
-        raise ListenError(f"{text}: not an endpoint that can be used: {error or type(error).__name__}") from None
+        raise ListenError(f"{text}: not an endpoint that can be used: {_plainly(error)}") from None
     return endpoint
+
+
+def _plainly(error: Exception) -> str:
+    """What Twisted's parser of endpoints says, which for options is what Python says about arguments."""
+    text = str(error) or type(error).__name__
+    for pattern, sentence in _OPTIONS:
+        match = pattern.search(text)
+        if match and isinstance(error, TypeError):
+            return sentence.format(*match.groups())
+    return text
 
 
 class Listeners(Service):

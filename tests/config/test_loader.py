@@ -94,6 +94,9 @@ def test_a_file_that_is_not_utf8_is_one_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(file)
     assert caught.value.faults == (Fault(3, "", "not UTF-8 text", str(file)),)
+    file.write_bytes(b"\xef\xbb\xbf[gateway]\n")
+    with pytest.raises(ConfigError, match="begins with a byte order mark"):
+        load(file)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,11 @@ def found(text: str) -> list[tuple[str, str]]:
             '"http://h" is listed twice',
         ),
         (
+            'services.a = {instances = ["http://h", "https://h:80", "http://H:80"]}',
+            "services.a.instances[2]",
+            '"http://H:80" is the same as "http://h"',
+        ),
+        (
             'services.a = {instances = ["http://h"], tls = {}}',
             "services.a.tls",
             "is for instances at https://, and there is none",

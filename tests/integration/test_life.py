@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -188,6 +190,29 @@ def test_a_full_log_disk_loses_lines_and_says_so_and_nothing_else(tmp_path: Path
         until(lambda: gateway.metric("ttagw_access_log_dropped_total") >= 5, "the lost lines are counted")
         assert [line for line in gateway.said() if "lines are being lost" in line["message"]]
         assert gateway.child.running()
+
+
+def test_a_small_disk_that_fills_up_and_is_cleared(tmp_path: Path, service_here: Origin) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["sh", "-c", 'mount -t tmpfs -o size=64k none "$0" && exec "$@"', disk]
+    services = {"s": service(service_here.port)}
+    with Gateway(tmp_path, services, access=f"{disk}/access.log", around=["unshare", "-rm", *mount]) as gateway:
+        # The disk is there for the gateway only.
+        log = Path(f"/proc/{gateway.child.pid}/root{disk}/access.log")
+        with Client(gateway.port) as client:
+            answers = [client.ask(get("/")) for _ in range(400)]
+            until(lambda: gateway.metric("ttagw_access_log_dropped_total") > 0, "the lost lines are counted")
+            assert {answer.status for answer in answers} == {200}
+            kept = log.read_bytes().splitlines()
+            assert len(kept) + gateway.metric("ttagw_access_log_dropped_total") >= 400
+            ids = [json.loads(line)["request_id"] for line in kept[:-1]]
+            assert ids == [answer.id for answer in answers[: len(ids)]]
+            os.truncate(log, 0)
+            last = client.ask(get("/")).id
+            until(lambda: last in log.read_text(), "lines are written again")
+        assert json.loads(log.read_bytes().splitlines()[-1])["request_id"] == last
+        assert [each for each in gateway.said() if "writing again" in each["message"]]
 
 
 def test_a_log_disk_that_has_room_again_is_written_to(tmp_path: Path, service_here: Origin) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 from tests.integration.kit.certs import Authority
 from tests.integration.kit.gateway import Gateway, service
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.raw import Answer, Client, CutOffError, get, once
 from tests.integration.kit.waiting import until
+
+FLOOD = str(Path(__file__).with_name("kit") / "flood.py")
 
 
 def first_answer(client: Client) -> Answer | None:
@@ -42,6 +48,57 @@ def test_connections_over_the_limit_get_503_at_once_and_those_below_work(tmp_pat
         for client in inside:
             client.close()
         until(lambda: gateway.metric("ttagw_connections") == 0, "all connections are gone")
+        assert once(gateway.port, get("/")).status == 200
+        assert gateway.failures() == []
+
+
+class Flood:
+    """Connections from a process of its own."""
+
+    def __init__(self, port: int, count: int, source: str) -> None:
+        command = [sys.executable, FLOOD, str(port), str(count), source]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def counts(self) -> dict[str, int]:
+        """How many are open, were told 503, have ended, or were told something else."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        found: dict[str, int] = json.loads(self._process.stdout.readline())
+        return found
+
+    def __enter__(self) -> Flood:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.communicate(timeout=20)
+        assert self._process.returncode == 0
+
+
+def test_twenty_thousand_connections_at_once(tmp_path: Path, service_here: Origin) -> None:
+    http = {"max_connections": 4000, "header_timeout": "60s", "keepalive_timeout": "60s"}
+    with Gateway(tmp_path, {"s": service(service_here.port)}, http=http) as gateway:
+        idle = gateway.child.descriptors()
+        with Client(gateway.port, timeout=30) as early:
+            assert early.ask(get("/")).status == 200
+            with Flood(gateway.port, 10_000, "127.0.0.2") as one, Flood(gateway.port, 10_000, "127.0.0.3") as two:
+
+                def settled() -> bool:
+                    assert early.ask(get("/")).status == 200
+                    assert gateway.child.descriptors() <= idle + 2 * 4000 + 100
+                    return sum([each.counts()["ended"] for each in (one, two)]) >= 20_000 - 3999
+
+                until(settled, "every connection is served or turned away", within=60)
+                counts = [one.counts(), two.counts()]
+                assert sum([each["open"] for each in counts]) == 20_000
+                assert sum([each["ended"] for each in counts]) == 20_000 - 3999
+                assert sum([each["other"] for each in counts]) == 0
+                assert sum([each["503"] for each in counts]) > 10_000
+                assert gateway.metric("ttagw_connections") == 4000
+                assert gateway.metric("ttagw_connections_turned_away_total") == 20_000 - 3999
+            until(lambda: gateway.metric("ttagw_connections") == 1, "the flood is gone")
+            assert early.ask(get("/")).status == 200
         assert once(gateway.port, get("/")).status == 200
         assert gateway.failures() == []
 

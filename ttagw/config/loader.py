@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import tomllib
@@ -56,6 +57,8 @@ def _read(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError([Fault(0, "", f"cannot be read: {error.strerror}", str(path))]) from None
+    if raw.startswith(codecs.BOM_UTF8):
+        raise ConfigError([Fault(1, "", "begins with a byte order mark; save it as UTF-8 without one", str(path))])
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

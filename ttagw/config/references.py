@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
@@ -10,6 +11,8 @@ from ttagw.config.model import Config
 from ttagw.config.routes import Route
 from ttagw.config.services import Service
 from ttagw.core.headers import PASS, REQUESTS, RESPONSES, TRUSTED
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def check(config: Config) -> list[Finding]:
@@ -78,7 +81,19 @@ def _service(config: Config, name: str, service: Service) -> Iterator[Finding]:
             yield ("tls",), "is for instances at https://, and there is none"
         if bool(service.tls.cert) != bool(service.tls.key):
             yield ("tls",), "cert and key go together"
-    yield from _twice("instances", [each.url for each in service.instances])
+    yield from _same_place(service)
+
+
+def _same_place(service: Service) -> Iterator[Finding]:
+    """Two instances that are one: `http://h` and `http://h:80` are."""
+    seen: dict[tuple[str | int | None, ...], int] = {}
+    for index, instance in enumerate(service.instances):
+        url = urlsplit(instance.url)
+        first = seen.setdefault((url.scheme, url.hostname, url.port or _PORTS.get(url.scheme)), index)
+        if first != index:
+            other = service.instances[first].url
+            same = "listed twice" if other == instance.url else f'the same as "{other}"'
+            yield ("instances", index), f'"{instance.url}" is {same}'
 
 
 def _route(config: Config, route: Route) -> Iterator[Finding]:

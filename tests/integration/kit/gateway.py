@@ -47,15 +47,19 @@ class Gateway:
         certificate: tuple[Path, Path] | None = None,
         open_files: int = 0,
         access: str = "",
+        around: Sequence[str | Path] = (),
         **sections: Mapping[str, Any],
     ) -> None:
-        """`sections` are added to, and win over, what tests usually need; `access` names the access log."""
+        """`sections` are added to, and win over, what tests usually need; `access` names the access log; `around` is a
+        command that runs the one it is given.
+        """
         self.folder = folder
         self.access = Path(access) if access else folder / "access.log"
         self._document = {"services": dict(services), "routes": [dict(each) for each in routes or [route()]]}
         self._sections = sections
         self._certificate = certificate
         self._open_files = open_files
+        self._around = around
         self._start()
 
     # Life
@@ -65,7 +69,7 @@ class Gateway:
         for _ in range(5):
             self._write()
             self.child = Child(
-                [TWISTD, "-n", "--pidfile=", "ttagw", "--config", self.folder / "ttagw.toml"],
+                [*self._around, TWISTD, "-n", "--pidfile=", "ttagw", "--config", self.folder / "ttagw.toml"],
                 self.folder,
                 open_files=self._open_files,
             )
