@@ -54,7 +54,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)},
     )
     assert process.stdout is not None
     lines = []
@@ -121,13 +121,23 @@ def test_no_child_survives_a_demo_that_is_killed(demo: Demo) -> None:
     assert all_gone(children)
 
 
-def test_a_service_that_dies_ends_the_demo_with_its_last_lines(demo: Demo) -> None:
+def test_a_service_that_dies_is_told_and_the_gateway_answers_for_it(demo: Demo, ask: Callable[..., Any]) -> None:
+    victim = int(demo._find(r"kill (\d+); curl"))
+    os.kill(victim, signal.SIGKILL)
+    assert demo.process.stdout is not None
+    assert demo.process.stdout.readline().startswith("core-gameplay ended by itself (signal SIGKILL). The gateway goes")
+    gone = ask(demo.port, "GET", "/api/v1/sessions/1")
+    assert (gone.status, gone.headers["ttagw-reason"]) == (503, "upstream_unavailable")
+    assert ask(demo.port, "GET", "/api/v1/players/1").status == 200
+
+
+def test_a_gateway_that_dies_ends_the_demo_with_its_last_lines(demo: Demo) -> None:
     children = demo.children
-    os.kill(children[0], signal.SIGKILL)
+    os.kill(children[-1], signal.SIGKILL)
     assert demo.process.wait(PATIENCE) == 1
     assert all_gone(children)
     assert demo.process.stdout is not None
-    assert "player-experience ended by itself (signal SIGKILL)" in demo.process.stdout.read()
+    assert "gateway ended by itself (signal SIGKILL)" in demo.process.stdout.read()
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port"])

@@ -27,6 +27,7 @@ The gateway answers on http://127.0.0.1:{port} (ready after {seconds:.1f} s). Tr
                             http://127.0.0.1:{port}/api/v1/sessions
   a streamed story     curl -N http://127.0.0.1:{port}/api/v1/gameplay/story
   a problem document   curl -i http://127.0.0.1:{port}/no/such/place
+  a service that fails kill {victim}; curl -i http://127.0.0.1:{port}/api/v1/sessions/1
   the metrics          curl http://127.0.0.1:{admin}/metrics
 
 Each service answers with what it has seen of your request: compare it with what you sent.
@@ -84,17 +85,24 @@ def demo(port: int, admin_port: int, log_dir: Path | None) -> None:
 
 
 def _play(family: Family, folder: Path, logs: Path, held: tuple[HeldPort, HeldPort], *, kept: bool) -> None:
-    """Start everything, explain it, and watch until something ends; leaves by an exception."""
+    """Start everything, explain it, and watch until the gateway ends; leaves by an exception."""
     public, admin = held
     click.echo("Starting the services")
     services = start_services(family, (public.number, admin.number), click.echo)
+    victim = family.pid("core-gameplay")
     click.echo("Starting the gateway")
     began = time.monotonic()
     start_gateway(family, folder, logs, held, services)
     fate = "kept" if kept else "removed when the demo ends; --log-dir keeps them"
     seconds = time.monotonic() - began
-    click.echo(WELCOME.format(port=public.number, admin=admin.number, logs=logs, kept=fate, seconds=seconds))
+    click.echo(
+        WELCOME.format(port=public.number, admin=admin.number, logs=logs, kept=fate, seconds=seconds, victim=victim)
+    )
     while True:
+        for loss in family.lost():
+            if loss.child.name == "gateway":
+                raise loss
+            click.echo(f"{loss}. The gateway goes on without it: ask, and see what it says.")
         family.check()
         time.sleep(LOOK_AGAIN)
 

@@ -88,6 +88,10 @@ class Family:
         self._children.append(child)
         return child
 
+    def pid(self, name: str) -> int:
+        """The process id of a child."""
+        return next(each.process.pid for each in self._children if each.name == name)
+
     def wait_until(self, child: Child, ready: Callable[[], T | None], seconds: float) -> T:
         """Poll `ready` until it returns something, and return that.
 
@@ -109,6 +113,12 @@ class Family:
             code = child.process.poll()
             if code is not None:
                 raise ChildDiedError(child, code)
+
+    def lost(self) -> list[ChildDiedError]:
+        """The children that have ended by themselves since the last time; they are not looked at any more."""
+        found = [ChildDiedError(each, code) for each in self._children if (code := each.process.poll()) is not None]
+        self._children = [each for each in self._children if each.process.returncode is None]
+        return found
 
     def stop(self, grace: float = 8.0) -> None:
         """End the children one by one, last started first: SIGTERM, and SIGKILL after `grace` seconds."""
