@@ -22,6 +22,15 @@ def test_a_short_body_is_never_a_complete_one(head: bytes) -> None:
     assert ask.result == (200, "closed_mid_body")
 
 
+def test_an_end_after_a_write_has_failed_completes_nothing() -> None:
+    ask, wire, _ = asked(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+    # The failed write has taken the reset along: what is read looks like an end in order.
+    wire.protocol._writer.failed = True
+    wire.lose()
+    assert ask.sink.calls[-1] == "abort"
+    assert ask.result == (200, "closed_mid_body")
+
+
 def test_an_idle_connection_that_goes_is_nobodys_failure() -> None:
     served = Upstreamed()
     served.used().lose()

@@ -136,13 +136,15 @@ class UpstreamConnection:
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
+        # After a write has failed, even a reset reads as an end in order.
+        orderly = reason.check(ConnectionDone) and not self._writer.failed
         self._writer.lost()
         self._pool.closed(self, str(reason.value))
         self.deadline = NEVER
         if self._attempt is None:
             return
         reader = self._reader
-        if reader.phase == Phase.BODY and reader.until_close and reason.check(ConnectionDone):
+        if reader.phase == Phase.BODY and reader.until_close and orderly:
             self._complete()
         elif reader.phase == Phase.BODY:
             self._fail(UpstreamClosedError("closed_mid_body"))
@@ -227,7 +229,7 @@ class UpstreamConnection:
         """Back to the pool, if it can be used again."""
         reader = self._reader
         writer = self._writer
-        reusable = reader.keep and not reader.dirty and self._upload is None and not writer.queued and not writer.gone
+        reusable = reader.keep and not reader.dirty and self._upload is None and not writer.queued and not writer.failed
         uploading = self._upload is not None
         self._let_go()
         if reusable:

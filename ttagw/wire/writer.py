@@ -35,8 +35,10 @@ class Writer(Protocol):
     """Bytes that the kernel has not taken yet. Over TLS an estimate: `HIGH_WATER` while the transport says stop."""
     progress: float
     """When (monotonic seconds) the other side was last seen to take something, while anything is outstanding."""
-    gone: bool
-    """Whether nothing can be sent any more."""
+    failed: bool
+    """Whether a write has failed, so that nothing can be sent any more. The error has been taken by the write: what is
+    read afterwards looks like an end in order, whatever it was.
+    """
 
     def outstanding(self, now: float) -> int:
         """Bytes that the other side has not acknowledged yet, queued ones too. Looking moves `progress`."""
@@ -68,7 +70,7 @@ class _After(Enum):
 class _Outflow:
     """How what was written leaves."""
 
-    __slots__ = ("_looked", "_seen", "_transport", "gone", "progress", "queued")
+    __slots__ = ("_looked", "_seen", "_transport", "failed", "gone", "progress", "queued")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -76,7 +78,7 @@ class _Outflow:
         self._looked = 0.0
         self.progress = 0.0
         self.queued = 0
-        self.gone = False
+        self.failed = self.gone = False
 
     def outstanding(self, now: float) -> int:
         if self.gone:
@@ -156,6 +158,7 @@ class SocketWriter(_Outflow):
 
     def _failed(self) -> None:
         """The other side takes no more. If it has said why, its word is in our receive buffer still."""
+        self.failed = True
         if not self._read_on:
             self.abort()
             return
