@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -287,3 +288,21 @@ def test_a_split_divides_by_weight() -> None:
     assert counts[id(first)] + counts[id(second)] == 4000
     # Independent splits agree on 3/4 · 3/4 + 1/4 · 1/4 of the people.
     assert 2350 < same < 2650
+
+
+def test_an_instance_that_fails_looks_slower_than_one_that_takes_long() -> None:
+    up = Up(2)
+    up.service.chooser = make("p2c", Random(7).random)
+    bad = 0
+    for _ in range(300):
+        for pool in up.pools:
+            pool.ready.append(ScriptedConnection())
+        made, _, attempt = up.ask()
+        now = up.clock.advance(0.5)
+        if made.instance == b"up1":
+            bad += 1
+            attempt.failed(UpstreamClosedError("closed_before_answer"), stale=False)
+        else:
+            attempt.answered_whole(Reply(200, [], b"ok"), now + 20.0)
+    assert bad < 100
+    assert up.instances[1].latency <= 600.0

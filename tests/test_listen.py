@@ -96,6 +96,7 @@ def test_what_is_wrong_with_its_options_is_said_plainly(text: str, sentence: str
 
 def test_the_kernel_holds_many_connections_for_us() -> None:
     assert endpoint_from(reactor, "tcp:0")._backlog == BACKLOG  # type: ignore[attr-defined]
+    assert endpoint_from(reactor, "tcp:0:127.0.0.1:50")._backlog == 50  # type: ignore[attr-defined]
     assert endpoint_from(reactor, "tcp:0:backlog=7")._backlog == 7  # type: ignore[attr-defined]
 
 

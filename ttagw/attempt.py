@@ -18,6 +18,8 @@ from ttagw.pipeline import Forward, Pipeline
 
 _FAILED = 1.0
 """Seconds that a failure counts as, at the least."""
+_DEAREST = 600.0
+"""And at the most."""
 _SAFE_TWICE = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """Idempotent methods (RFC 9110 §9.2.2)."""
 
@@ -213,8 +215,10 @@ class Attempt:
             self._pipeline.fail(exchange, error)
 
     def _count_failure(self, now: float, began: float) -> None:
-        """An instance that fails at once must not look like a fast one."""
-        self._service.chooser.observe(self._instance, max(now - began, _FAILED), now)
+        """An instance that fails must look slower than those that answer, however fast it fails."""
+        others = [each.latency for each in self._service.instances if each is not self._instance]
+        seconds = max(now - began, _FAILED, self._instance.latency, 2 * max(others, default=0.0))
+        self._service.chooser.observe(self._instance, min(seconds, _DEAREST), now)
 
     def cancel(self) -> None:
         connection = self._connection

@@ -35,12 +35,20 @@ def endpoint_from(reactor: Any, text: str) -> IStreamServerEndpoint:
     if text.startswith(("tcp:", "ssl:", "tcp6:", "unix:")) and "backlog=" not in text:
         ours += f":backlog={BACKLOG}"
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, ours)
+        endpoint: IStreamServerEndpoint = _parsed(reactor, ours, text)
     except OSError as error:
         raise ListenError(f"{text}: {error.filename or ''}: {error.strerror or error}") from None
     except Exception as error:
         raise ListenError(f"{text}: not an endpoint that can be used: {_plainly(error)}") from None
     return endpoint
+
+
+def _parsed(reactor: Any, ours: str, theirs: str) -> Any:
+    """With our backlog, unless the text gives one without its name."""
+    try:
+        return serverFromString(reactor, ours)
+    except TypeError:
+        return serverFromString(reactor, theirs)
 
 
 def _plainly(error: Exception) -> str:

@@ -50,6 +50,11 @@ def found(text: str) -> list[tuple[str, str]]:
             '"http://H:80" is the same as "http://h"',
         ),
         (
+            'services.a = {instances = ["http://[::1]", "http://[0:0:0:0:0:0:0:1]:80"]}',
+            "services.a.instances[1]",
+            '"http://[0:0:0:0:0:0:0:1]:80" is the same as "http://[::1]"',
+        ),
+        (
             'services.a = {instances = ["http://h"], tls = {}}',
             "services.a.tls",
             "is for instances at https://, and there is none",

@@ -234,7 +234,7 @@ def test_a_reset_that_a_write_has_met_first_is_not_taken_for_the_end_of_an_answe
     with Client(gateway.port) as client:
         client.send(get("/reset-met", "Content-Length: 100000", method="POST") + b"x")
         head = client.head()
-        # Both are there when it looks again, the client's bytes first: passing them on fails, and takes the error along.
+        # Both are there when it looks again. Passing on the client's bytes fails, and takes the error along.
         gateway.child.signal(signal.SIGSTOP)
         client.send(b"y" * 100)
         talk = origin.talk_of(b"/reset-met")

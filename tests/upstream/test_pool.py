@@ -6,6 +6,7 @@ from twisted.internet.error import DNSLookupError, NoRouteError, UserError
 from twisted.internet.error import TimeoutError as TookTooLong
 
 from tests.upstream.served import OK, Upstreamed
+from ttagw.upstream.connection import LINGER
 
 
 def test_a_connection_that_is_idle_is_used_again_the_last_first() -> None:
@@ -86,7 +87,17 @@ def test_an_idle_connection_is_closed_after_the_keepalive() -> None:
     assert wire.ended == ""
     served.pass_time(2.0)
     assert (wire.ended, served.pool.size, served.pool.idle) == ("close", 0, 0)
+    wire.lose()
     assert len(served.watched) == 1
+
+
+def test_a_connection_that_does_not_end_in_order_is_cut() -> None:
+    served = Upstreamed(keepalive=60.0)
+    wire = served.used()
+    served.pass_time(61.0)
+    assert wire.ended == "close"
+    served.pass_time(LINGER + 0.1)
+    assert wire.ended == "abort"
 
 
 @pytest.mark.parametrize(

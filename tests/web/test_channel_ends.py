@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.web.served import GET, Served, get, post, statuses
 from ttagw.errors import UpstreamBrokenError
 from ttagw.model import Reply
-from ttagw.web.channel import LINGER, STALLED
+from ttagw.web.channel import LINGER, LONGEST_END, STALLED
 
 
 def test_draining_ends_idle_connections_and_lets_others_finish() -> None:
@@ -81,13 +81,26 @@ def lingering(ours: socket.socket) -> Served:
 def test_a_connection_does_not_end_before_a_slow_reader_has_taken_its_last_answer(kernel: Kernel) -> None:
     ours, theirs = kernel
     served = lingering(ours)
-    for _ in range(40):
+    for _ in range(25):
         served.pass_time(STALLED - 2.0)
         assert served.client.ended != "abort"
+        theirs.recv(6)
+    for _ in range(15):
         theirs.recv(6)
     served.pass_time(LINGER)
     assert served.client.ended != "abort"
     served.pass_time(LINGER)
+    assert served.client.ended == "abort"
+
+
+def test_an_end_does_not_take_for_ever(kernel: Kernel) -> None:
+    ours, theirs = kernel
+    served = lingering(ours)
+    for _ in range(40):
+        if served.clock.now - 1000.0 > LONGEST_END + 1.0:
+            break
+        theirs.recv(6)
+        served.pass_time(STALLED - 2.0)
     assert served.client.ended == "abort"
 
 

@@ -220,3 +220,26 @@ async def test_what_was_said_before_a_write_failed_can_still_be_read() -> None:
         protocol.transport.resumeProducing()
         await until(lambda: protocol.lost)
         assert protocol.data == b"enough"
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_we_add_is_no_sign_that_anything_is_taken() -> None:
+    with served() as (protocol, raw):
+        writer = await ready(protocol)
+        # Room for all of it in the kernel, and a reader who takes nothing.
+        protocol.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MUCH)
+        writer.write(pattern(MUCH // 2))
+        assert writer.outstanding(protocol.clock.now)
+        for _ in range(20):
+            await turn()
+        writer.outstanding(protocol.clock.advance(1.0))
+        began = protocol.clock.now
+        for _ in range(8):
+            writer.write(b"drip")
+            await turn()
+            writer.outstanding(protocol.clock.advance(5.0))
+        assert writer.progress <= began
+        raw.read()
+        await until(lambda: raw.read() or seen(writer, protocol) < MUCH // 4)
+        writer.outstanding(protocol.clock.advance(5.0))
+        assert writer.progress == protocol.clock.now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ttagw.config.auth import SYMMETRIC
@@ -84,12 +85,20 @@ def _service(config: Config, name: str, service: Service) -> Iterator[Finding]:
     yield from _same_place(service)
 
 
+def _host(name: str) -> str:
+    """One spelling of a host."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.rstrip(".")
+
+
 def _same_place(service: Service) -> Iterator[Finding]:
     """Two instances that are one: `http://h` and `http://h:80` are."""
     seen: dict[tuple[str | int | None, ...], int] = {}
     for index, instance in enumerate(service.instances):
         url = urlsplit(instance.url)
-        first = seen.setdefault((url.scheme, url.hostname, url.port or _PORTS.get(url.scheme)), index)
+        first = seen.setdefault((url.scheme, _host(url.hostname or ""), url.port or _PORTS.get(url.scheme)), index)
         if first != index:
             other = service.instances[first].url
             same = "listed twice" if other == instance.url else f'the same as "{other}"'

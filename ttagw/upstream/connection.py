@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from ttagw.attempt import Attempt
 from ttagw.errors import GatewayError, UpstreamBrokenError, UpstreamClosedError, UpstreamTimeoutError
-from ttagw.model import UNKNOWN, Exchange, Reply, Sink
+from ttagw.model import NO_BODY, UNKNOWN, Exchange, Reply, Sink
 from ttagw.upstream.head import request_head
 from ttagw.upstream.reader import AnswerReader, Phase
 from ttagw.upstream.upload import Upload
@@ -26,6 +26,8 @@ from ttagw.wire.writer import Writer, writer_for
 if TYPE_CHECKING:
     from ttagw.upstream.pool import InstancePool
 
+LINGER = 2.0
+"""Seconds that the end of a connection may take."""
 _UPLOAD_CHECK = 1.0
 """Seconds between two looks at an upload that the service is still taking."""
 
@@ -37,6 +39,7 @@ class UpstreamConnection:
     __slots__ = (
         "__weakref__",
         "_attempt",
+        "_closing",
         "_exchange",
         "_paused",
         "_pool",
@@ -60,7 +63,7 @@ class UpstreamConnection:
         self.transport = None
         self._attempt: Attempt | None = None
         self._upload: Upload | None = None
-        self._paused = False
+        self._paused = self._closing = False
         self._reader = AnswerReader()
         self.deadline = NEVER
         self.fresh = True
@@ -140,6 +143,7 @@ class UpstreamConnection:
         orderly = reason.check(ConnectionDone) and not self._writer.failed
         self._writer.lost()
         self._pool.closed(self, str(reason.value))
+        self._pool.gone(self)
         self.deadline = NEVER
         if self._attempt is None:
             return
@@ -229,13 +233,15 @@ class UpstreamConnection:
         """Back to the pool, if it can be used again."""
         reader = self._reader
         writer = self._writer
-        reusable = reader.keep and not reader.dirty and self._upload is None and not writer.queued and not writer.failed
+        reusable = reader.keep and not reader.dirty and self._upload is None and not writer.failed
         uploading = self._upload is not None
+        # A body that the service has not taken would be in the way of the next request, and of an end in order.
+        stuck = writer.queued or (self._exchange.body is not NO_BODY and writer.outstanding(now))
         self._let_go()
-        if reusable:
+        if reusable and not stuck:
             self.fresh = False
             self._pool.released(self, now)
-        elif reader.dirty or uploading:
+        elif reader.dirty or uploading or stuck:
             self.abort()
         else:
             self.close()
@@ -259,7 +265,10 @@ class UpstreamConnection:
 
     def expire(self, now: float) -> None:
         """A deadline of the pool or of the exchange has passed."""
-        if self._attempt is None:
+        if self._closing:
+            self.deadline = NEVER
+            self._writer.abort()
+        elif self._attempt is None:
             self._pool.expired(self)
         elif self._upload is not None and self._reader.phase == Phase.HEAD:
             if self._upload.stalled(now) > self._pool.idle_timeout:
@@ -267,18 +276,34 @@ class UpstreamConnection:
             else:
                 self.deadline = now + _UPLOAD_CHECK
         elif self._reader.phase == Phase.HEAD:
-            self._fail(UpstreamTimeoutError("response_timeout"))
+            self._expire_waiting(now)
         else:
             self._fail(UpstreamTimeoutError("idle_timeout"))
+
+    def _expire_waiting(self, now: float) -> None:
+        """The answer is late, unless the service is still taking what our kernel holds of the request's body."""
+        writer = self._writer
+        if self._exchange.body is not NO_BODY:
+            leaving = writer.outstanding(now)
+            quiet = now - writer.progress
+            if leaving and quiet > self._pool.idle_timeout:
+                self._fail(UpstreamTimeoutError("upload_stalled"))
+                return
+            if leaving or quiet < self._patience():
+                self.deadline = now + (_UPLOAD_CHECK if leaving else self._patience() - quiet)
+                return
+        self._fail(UpstreamTimeoutError("response_timeout"))
 
     def still_open(self) -> bool:
         """Whether the other side has neither closed nor sent anything, as far as the kernel knows."""
         return is_quiet(self.transport)
 
     def close(self) -> None:
-        """End the connection in order."""
-        self.deadline = NEVER
+        """End the connection in order; over TLS that takes an answer, which is not waited for long."""
         self._pool.closed(self)
+        self._closing = True
+        self._pool.closing(self)
+        self.deadline = self._pool.monotonic() + LINGER
         self._writer.close()
 
     def abort(self) -> None:

@@ -163,6 +163,14 @@ class InstancePool:
         else:
             self._open_for_next()
 
+    def closing(self, connection: UpstreamConnection) -> None:
+        """A connection ends in order, and has a deadline for that."""
+        self._deadlines.watch(connection)
+
+    def gone(self, connection: UpstreamConnection) -> None:
+        """The end of a connection."""
+        self._deadlines.forget(connection)
+
     def _drop(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
         self._deadlines.forget(connection)

@@ -28,6 +28,8 @@ STALLED = 30.0
 LINGER = 2.0
 """Seconds for which a connection that ends is still read from, so that the client gets its last answer (RFC 9112 §9.6).
 """
+LONGEST_END = 900.0
+"""Seconds after which a connection that ends is cut, however steadily its client takes the rest."""
 MOST_REQUESTS = 1000
 MOST_SECONDS = 3600.0
 """After so many requests, or so long, a connection ends with its next answer."""
@@ -178,7 +180,9 @@ class Channel:
         clean = not reader.fed and reader.reading is None and not reader.queue
         reader.deaf = self._closing = True
         reader.queue.clear()
-        self.deadline = self._monotonic() + LINGER
+        # From now on it counts how long the end takes.
+        self._began = now = self._monotonic()
+        self.deadline = now + LINGER
         if self._paused:
             self.resume()
         if clean:
@@ -241,6 +245,8 @@ class Channel:
         outstanding = writer.outstanding(now)
         if outstanding and now - writer.progress >= STALLED:
             self.give_up("client_stalled")
+        elif self._closing and now - self._began >= LONGEST_END:
+            writer.abort()
         elif self._closing:
             # A client that has just got the last of its answer has LINGER from then on.
             rest = LINGER - (now - writer.progress)
@@ -257,7 +263,8 @@ class Channel:
         reader = self._reader
         self.deadline = now + _LOOK
         if reader.fed and not reader.deaf:
-            answering = self._current is None or self._current is reader.reading
+            # A client that is being answered already may well stop sending the rest of its request.
+            answering = self._current is None or (self._current is reader.reading and not self._answer.started)
             limit = reader.limit(now, paused=self._paused, answering=answering)
             if now >= limit:
                 slow = RequestTimeoutError("headers_slow" if reader.reading is None else "body_slow")

@@ -38,7 +38,7 @@ def _polling(reactor: Any) -> Callable[[float | None], None]:
     def read(selectable: Any) -> None:
         try:
             why = selectable.doRead()
-        except Exception as error:
+        except BaseException as error:
             _log.failure("a connection could not be read from")
             why = error
         if why:

@@ -70,11 +70,11 @@ class _After(Enum):
 class _Outflow:
     """How what was written leaves."""
 
-    __slots__ = ("_looked", "_seen", "_transport", "failed", "gone", "progress", "queued")
+    __slots__ = ("_looked", "_seen", "_taken", "_transport", "_written", "failed", "gone", "progress", "queued")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
-        self._seen = 0
+        self._written = self._taken = self._seen = 0
         self._looked = 0.0
         self.progress = 0.0
         self.queued = 0
@@ -84,10 +84,11 @@ class _Outflow:
         if self.gone:
             return 0
         seen = self.queued + unacknowledged(self._transport)
-        # Any change shows that something moved: more can only be there because some was taken.
-        if seen != self._seen or (seen and now - self._looked > FAR_APART):
-            self._seen = seen
+        taken = self._written - seen
+        if (taken > self._taken and (seen or self._seen)) or (seen and now - self._looked > FAR_APART):
             self.progress = now
+        self._taken = taken
+        self._seen = seen
         self._looked = now
         return seen
 
@@ -116,6 +117,7 @@ class SocketWriter(_Outflow):
         self._after = _After.NOTHING
 
     def write(self, data: bytes) -> None:
+        self._written += len(data)
         if self._queue is None:
             try:
                 sent = self._send(data)
@@ -221,6 +223,8 @@ class TransportWriter(_Outflow):
         transport.registerProducer(self, True)
 
     def write(self, data: bytes) -> None:
+        # Over TLS there is a little more on the way than this: good enough to see whether anything is taken.
+        self._written += len(data)
         if not self.gone:
             self._transport.write(data)
 
