@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.demo.conftest import announced
 from ttagw.demo.login import REFRESH
 from ttagw.demo.processes import Child, Family
 from ttagw.demo.services import SERVICES
@@ -84,6 +85,20 @@ def test_a_busy_port_is_one_line_and_an_exit(family: Family) -> None:
         child = family.start("late", [sys.executable, "-m", "ttagw.demo.services", "authentication", port])
         assert child.process.wait(20) == 1
     assert f"authentication cannot listen on port {port}" in child.tail()[-1]
+
+
+WATCHED = """
+from twisted.internet import reactor
+from ttagw.demo.services import main
+reactor.addSystemEventTrigger("during", "startup", print, "the reactor starts", flush=True)
+main()
+"""
+
+
+def test_it_says_that_it_listens_once_it_takes_signals(family: Family) -> None:
+    child = family.start("watched", [sys.executable, "-c", WATCHED, "authentication", "0"])
+    family.wait_until(child, lambda: announced(child.log), 20)
+    assert "the reactor starts\n{" in child.log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

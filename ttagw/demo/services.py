@@ -1,6 +1,7 @@
 """The four demo services, each a process of its own: `python -m ttagw.demo.services NAME PORT`.
 
-Prints one JSON line, `{"service": NAME, "port": PORT}`, when it listens (on 127.0.0.1 only); PORT 0 takes a free one.
+Prints one JSON line, `{"service": NAME, "port": PORT}`, when it listens (on 127.0.0.1 only) and takes signals;
+PORT 0 takes a free one.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ def main(name: str, port: int) -> None:
         listening = reactor.listenTCP(port, Site(SERVICES[name](reactor)), interface="127.0.0.1")
     except CannotListenError as fault:
         raise click.ClickException(f"{name} cannot listen on port {port}: {fault.socketError}") from fault
-    click.echo(json.dumps({"service": name, "port": listening.getHost().port}))
+    # Who reads this line may send a signal at once: before the reactor runs nobody would take it, and an interrupt
+    # that comes while it starts is swallowed.
+    reactor.callWhenRunning(click.echo, json.dumps({"service": name, "port": listening.getHost().port}))
     reactor.run()
 
 

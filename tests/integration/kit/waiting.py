@@ -12,12 +12,15 @@ PATIENCE = 20.0
 """Seconds after which a fact is not going to come true, on the slowest machine."""
 
 
-def until(fact: Callable[[], T], what: str, *, within: float = PATIENCE) -> T:
-    """The first true value of `fact`. Raises `AssertionError` saying `what` did not happen within so many seconds."""
+def until(fact: Callable[[], T], what: str, *, within: float = PATIENCE, every: float = 0.01) -> T:
+    """The first true value of `fact`, looked for `every` so many seconds.
+
+    Raises `AssertionError` saying `what` did not happen `within` so many seconds.
+    """
     last = time.monotonic() + within
     while True:
         value = fact()
         if value:
             return value
         assert time.monotonic() < last, f"in {within} s: {what}"
-        time.sleep(0.01)
+        time.sleep(every)
