@@ -60,7 +60,7 @@ class Flood:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def counts(self) -> dict[str, int]:
-        """How many are open, were told 503, have ended, or were told something else."""
+        """How many were opened or refused, were told 503, have ended, or were told something else."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
@@ -94,6 +94,7 @@ def test_twenty_thousand_connections_at_once(tmp_path: Path, service_here: Origi
                 until(settled, "every connection is served or turned away", within=60, every=0.1)
                 counts = [one.counts(), two.counts()]
                 assert sum([each["open"] for each in counts]) == 20_000
+                assert sum([each["refused"] for each in counts]) == 0
                 assert sum([each["ended"] for each in counts]) == 20_000 - 3999
                 assert sum([each["other"] for each in counts]) == 0
                 assert sum([each["503"] for each in counts]) > 10_000
