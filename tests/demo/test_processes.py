@@ -58,6 +58,18 @@ def test_children_end_with_the_block(tmp_path: Path) -> None:
     assert [child.process.returncode for child in children] == [-signal.SIGTERM] * 2
 
 
+def test_a_child_can_be_interrupted_though_its_parent_cannot(family: Family) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = family.start("one", SLEEP)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    family.wait_until(child, lambda: printed(child.log), 20)
+    child.process.send_signal(signal.SIGINT)
+    assert child.process.wait(20) != 0
+    assert "KeyboardInterrupt" in child.log.read_text()
+
+
 def test_a_child_that_does_not_listen_is_killed(family: Family) -> None:
     child = family.start("stubborn", STUBBORN)
     family.wait_until(child, lambda: printed(child.log), 20)

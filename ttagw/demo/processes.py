@@ -134,12 +134,17 @@ class Family:
 
 
 def _death_pact() -> Callable[[], None]:
-    """Return what a new child calls so that the kernel kills it when its parent is gone, even by SIGKILL."""
+    """Return what a new child calls so that the kernel kills it when its parent is gone, even by SIGKILL.
+
+    It takes signals, too, whatever its parent ignores.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
     def agree() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # Whoever was started in the background may have been told to ignore this, and would hand that on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         if os.getppid() != parent:  # the parent was gone before the pact held
             os._exit(1)
 
