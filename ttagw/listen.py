@@ -66,9 +66,15 @@ class Listeners(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: Any, wanted: Sequence[tuple[str, IProtocolFactory]]) -> None:
-        """`wanted`: endpoint strings and who serves them."""
+    def __init__(
+        self,
+        reactor: Any,
+        wanted: Sequence[tuple[str, IProtocolFactory]],
+        opened: Callable[[IListeningPort, IProtocolFactory], None] | None = None,
+    ) -> None:
+        """`wanted`: endpoint strings and who serves them. `opened` is told of each port that is listened on."""
         self._reactor = reactor
+        self._tell = opened
         self._wanted = wanted
         self._ports: list[tuple[IListeningPort, IProtocolFactory]] = []
 
@@ -94,6 +100,8 @@ class Listeners(Service):
 
     def _opened(self, port: IListeningPort, factory: IProtocolFactory) -> None:
         self._ports.append((port, factory))
+        if self._tell is not None:
+            self._tell(port, factory)
 
     def startService(self) -> None:
         """Say where."""

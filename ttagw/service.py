@@ -36,11 +36,15 @@ from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings, build_service, pool_metrics
 from ttagw.web.render import render
 from ttagw.web.site import GatewaySite
+from ttagw.wire.accepting import Accepting
 from ttagw.wire.clock import use_monotonic
 from ttagw.wire.deadlines import Deadlines
 
 FLUSH = 0.2
 """Seconds between two hand-overs of access-log lines."""
+
+FEW_FILES = 4
+"""Open files that are left for what is neither a client nor a service: logs, mainly."""
 
 
 def layers(config: Config, metrics: Metrics, access: AccessLog) -> list[Layer]:
@@ -81,7 +85,8 @@ class Gateway(MultiService):
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
             wanted.append((config.gateway.admin, admin_site(config.gateway.name, self.readiness, metrics)))
-        self.listeners = Listeners(reactor, wanted)
+        self.accepting = Accepting(reactor)
+        self.listeners = Listeners(reactor, wanted, self._guard)
         self.listeners.setServiceParent(self)
         self._flushing = LoopingCall(self._flush)
         self._flushing.clock = reactor
@@ -114,6 +119,11 @@ class Gateway(MultiService):
         forward = forward_to(pick, compile_rewrite(config.path, config.rewrite))
         most = self._config.http.max_body if config.max_body is None else config.max_body
         return Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
+
+    def _guard(self, port: Any, served: Any) -> None:
+        places = sum([len(each.instances) for each in self.upstreams.values()]) * self._config.upstream.max_connections
+        # The admin side must be seen when clients have to wait.
+        self.accepting.guard(port, FEW_FILES + places if served is self.site else FEW_FILES)
 
     # Life
 
@@ -202,11 +212,13 @@ class Gateway(MultiService):
         accepted.add_metric([], self.site.accepted)
         away = CounterMetricFamily("ttagw_connections_turned_away", "Client connections over the limit.")
         away.add_metric([], self.site.turned_away)
+        paused = GaugeMetricFamily("ttagw_accepting_paused", "1 while new connections wait because files are short.")
+        paused.add_metric([], self.accepting.paused)
         dropped = CounterMetricFamily("ttagw_access_log_dropped", "Access-log lines lost.")
         dropped.add_metric([], self.access_file.dropped)
         about = GaugeMetricFamily("ttagw_build_info", "Always 1.", labels=["version"])
         about.add_metric([__version__], 1)
-        return (connections, accepted, away, dropped, about)
+        return (connections, accepted, away, paused, dropped, about)
 
     def _flush(self) -> None:
         try:

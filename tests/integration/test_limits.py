@@ -148,15 +148,25 @@ def test_a_flood_of_connections_uses_a_bounded_number_of_files(tmp_path: Path, s
 
 
 def test_without_files_left_accepting_pauses_and_resumes(tmp_path: Path, service_here: Origin) -> None:
-    with Gateway(tmp_path, {"s": service(service_here.port)}, open_files=64) as gateway, Client(gateway.port) as early:
+    http = {"header_timeout": "60s", "keepalive_timeout": "60s"}
+    with (
+        Gateway(tmp_path, {"s": service(service_here.port)}, open_files=64, http=http) as gateway,
+        Client(gateway.port, timeout=60) as early,
+        ExitStack() as open_ones,
+    ):
         assert early.ask(get("/")).status == 200
-        with ExitStack() as open_ones:
-            for _ in range(150):
-                open_ones.enter_context(Client(gateway.port))
-            until(lambda: gateway.child.descriptors() >= 60, "files have run out")
-            assert {early.ask(get("/running")).status for _ in range(20)} == {200}
-            shouted = until(lambda: [each for each in gateway.said() if "EMFILE" in each["message"]], "it is said")
-            assert shouted[0]["level"] in ("warn", "error", "critical")
-        until(lambda: gateway.metric("ttagw_connections") <= 1, "the others are gone")
+        waiting = [open_ones.enter_context(Client(gateway.port, timeout=60)) for _ in range(150)]
+        until(lambda: gateway.metric("ttagw_accepting_paused") == 1, "files are short, and the admin side says so")
+        assert {early.ask(get("/running")).status for _ in range(20)} == {200}
+        assert gateway.child.descriptors() < 64
+        for client in waiting:
+            client.send(get("/waiting"))
+        for client in waiting:
+            assert client.answer().status == 200
+            client.close()
+        until(lambda: gateway.metric("ttagw_accepting_paused") == 0, "there are files again")
         assert once(gateway.port, get("/after")).status == 200
-        assert gateway.child.running()
+        shouted = gateway.failures()
+        assert {line["level"] for line in shouted} == {"error"}
+        assert all("of 64 open files are left: new connections wait" in line["message"] for line in shouted)
+        assert not [line for line in gateway.said() if "EMFILE" in line["message"]]
