@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,6 +79,28 @@ async def test_no_more_are_accepted_at_once_than_there_is_room_for(port: Any) ->
     await until(lambda: len(port.factory.made) == 20)
     for raw in raws:
         raw.socket.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_number_that_is_free_far_below_is_room_for_one_only(port: Any) -> None:
+    clock, limit = Clock(), Limit()
+    accepting = Accepting(clock, limit)
+    accepting.guard(port, 10)
+    raws = [socket.socket() for _ in range(3)]
+    top = max(int(name) for name in os.listdir("/proc/self/fd"))
+    held = [os.dup(0)]
+    while held[-1] <= top:  # no number is free below
+        held.append(os.dup(0))
+    limit.number = held[-1] + 1 + 10
+    os.close(held.pop(0))
+    for raw in raws:
+        raw.connect(("127.0.0.1", port.getHost().port))
+    await until(lambda: accepting.paused)
+    assert len(port.factory.made) == 1
+    for raw in raws:
+        raw.close()
+    for number in held:
+        os.close(number)
 
 
 @pytest_twisted.ensureDeferred

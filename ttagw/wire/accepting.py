@@ -18,6 +18,9 @@ from twisted.logger import Logger
 PAUSE = 0.1
 """Seconds until it is tried again."""
 
+MOST_AT_ONCE = 128
+"""Connections that are accepted in one turn of the reactor."""
+
 SILENCE = 10.0
 """Seconds in which it is not said twice: there may be room for a moment, again and again."""
 
@@ -50,13 +53,13 @@ class Accepting:
 
         def accept_some() -> None:
             limit = self._limit()
-            room = limit - min(spare, limit // 2) - _next_file(port, limit)
-            if room <= 0:
+            wanted = min(port.numberAccepts, MOST_AT_ONCE)
+            room = _room(port, wanted, limit - min(spare, limit // 2))
+            if not room:
                 self._pause(port, limit)
                 return
             self._paused.discard(port)
-            # As many at once as Twisted would, but no more than there is room for.
-            port.numberAccepts = min(port.numberAccepts, room)
+            port.numberAccepts = room
             accept()
 
         port.doRead = accept_some  # type: ignore[method-assign]
@@ -84,11 +87,22 @@ def _soft_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _next_file(port: Any, limit: int) -> int:
-    """The number that the next file gets: the system gives the lowest that is free."""
+def _room(port: Any, wanted: int, ceiling: int) -> int:
+    """How many files, up to `wanted`, would get a number below `ceiling`.
+
+    The system always gives the lowest number that is free, so whoever stays below the ceiling leaves what is above it
+    to others; and only taking numbers tells how many are free below it.
+    """
+    taken: list[int] = []
     try:
-        number = os.dup(port.fileno())
+        while len(taken) < wanted:
+            number = os.dup(port.fileno())
+            taken.append(number)
+            if number >= ceiling:
+                return len(taken) - 1
     except OSError:
-        return limit
-    os.close(number)
-    return number
+        pass
+    finally:
+        for number in taken:
+            os.close(number)
+    return len(taken)
