@@ -72,12 +72,8 @@ class Pool(Protocol):
     def abort(self) -> None:
         """Cut every connection now."""
 
-    def acquire(self, waiter: Waiter, *, fresh: bool, careful: bool) -> Connection | None:
-        """A connection now, or None and the waiter is told later.
-
-        `fresh`: not one that was idle. `careful`: make sure that an idle one is still open, since nothing may be sent
-        twice.
-        """
+    def acquire(self, waiter: Waiter, *, fresh: bool) -> Connection | None:
+        """A connection now, or None and the waiter is told later. `fresh`: not one that was idle."""
 
     def give_up(self, waiter: Waiter) -> None:
         """The waiter does not want one any more."""
@@ -158,8 +154,7 @@ class Attempt:
         exchange.tries += 1
         exchange.work = self
         instance.in_flight += 1
-        careful = exchange.body is not NO_BODY or exchange.method not in _SAFE_TWICE
-        connection = instance.pool.acquire(self, fresh=self._again, careful=careful)
+        connection = instance.pool.acquire(self, fresh=self._again)
         if connection is not None:
             self._connection = connection
             self._sent = now

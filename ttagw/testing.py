@@ -248,12 +248,12 @@ class ScriptedPool:
     def __init__(self) -> None:
         self.ready: list[Connection] = []
         self.line: list[Waiter] = []
-        self.asked: list[tuple[bool, bool]] = []
+        self.asked: list[bool] = []
         self.opened_count = self.size = self.idle = self.waiting = 0
         self.errors: dict[str, int] = {}
 
-    def acquire(self, waiter: Waiter, *, fresh: bool, careful: bool) -> Connection | None:
-        self.asked.append((fresh, careful))
+    def acquire(self, waiter: Waiter, *, fresh: bool) -> Connection | None:
+        self.asked.append(fresh)
         if self.ready and not fresh:
             return self.ready.pop(0)
         self.line.append(waiter)

@@ -22,6 +22,13 @@ def test_a_short_body_is_never_a_complete_one(head: bytes) -> None:
     assert ask.result == (200, "closed_mid_body")
 
 
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\n\r\nall", b"HTTP/1.1 2", OK, b""])
+def test_a_connection_that_is_gone_is_watched_no_more(data: bytes) -> None:
+    _, wire, served = asked(*([data] if data else []))
+    wire.lose()
+    assert served.watched == {served.pool}
+
+
 def test_an_end_after_a_write_has_failed_completes_nothing() -> None:
     ask, wire, _ = asked(b"HTTP/1.1 200 OK\r\n\r\nhalf")
     # The failed write has taken the reset along: what is read looks like an end in order.
@@ -57,6 +64,19 @@ def test_a_connection_that_has_said_anything_is_not_stale(first: bytes) -> None:
     wire.protocol.dataReceived(first)
     wire.lose()
     assert (ask.result, ask.exchange.tries) == ((502, "closed_before_answer"), 1)
+
+
+def test_what_comes_while_it_ends_does_not_put_the_end_off() -> None:
+    served = Upstreamed(tls=True)
+    served.ask()
+    wire = served.endpoint.accept()
+    wire.protocol.handshakeCompleted()
+    wire.protocol.dataReceived(OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+    assert wire.ended == "close"
+    for _ in range(3):
+        served.pass_time(0.9)
+        wire.protocol.dataReceived(b"x")
+    assert wire.ended == "abort"
 
 
 # Early answers

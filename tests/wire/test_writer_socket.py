@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -141,3 +142,22 @@ def test_a_transport_that_is_gone_holds_nothing() -> None:
     writer.write(b"x")
     transport.producer.stopProducing()
     assert writer.queued == 0
+
+
+def test_who_had_taken_everything_is_waited_for_from_now_on() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    clock = Clock()
+    writer = SocketWriter(MemoryTransport(handle=ours), lambda: None, clock)  # type: ignore[arg-type]
+    assert writer.outstanding(clock.advance(5.0)) == 0
+    writer.write(b"x")
+    began = clock.advance(5.0)
+    assert writer.outstanding(began) > 0
+    assert writer.progress == began
+    assert writer.outstanding(clock.advance(5.0)) > 0
+    assert writer.progress == began
+    theirs.recv(1)
+    assert writer.outstanding(clock.advance(5.0)) == 0
+    assert writer.progress == clock.now
+    ours.close()
+    theirs.close()

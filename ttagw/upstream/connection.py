@@ -143,10 +143,14 @@ class UpstreamConnection:
         orderly = reason.check(ConnectionDone) and not self._writer.failed
         self._writer.lost()
         self._pool.closed(self, str(reason.value))
+        if self._attempt is not None:
+            self._ended(bool(orderly))
+        # Last of all: what the end has brought about may have had this connection watched again.
         self._pool.gone(self)
         self.deadline = NEVER
-        if self._attempt is None:
-            return
+
+    def _ended(self, orderly: bool) -> None:
+        """The connection is gone while an answer is under way, which may have been its end."""
         reader = self._reader
         if reader.phase == Phase.BODY and reader.until_close and orderly:
             self._complete()
@@ -294,12 +298,15 @@ class UpstreamConnection:
                 return
         self._fail(UpstreamTimeoutError("response_timeout"))
 
-    def still_open(self) -> bool:
+    def is_quiet(self) -> bool:
         """Whether the other side has neither closed nor sent anything, as far as the kernel knows."""
         return is_quiet(self.transport)
 
     def close(self) -> None:
         """End the connection in order; over TLS that takes an answer, which is not waited for long."""
+        if self._closing:
+            # What still comes over TLS is no reason to wait for longer.
+            return
         self._pool.closed(self)
         self._closing = True
         self._pool.closing(self)

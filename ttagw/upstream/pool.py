@@ -94,13 +94,14 @@ class InstancePool:
         """Something went wrong with the instance; `kind` is a short fixed token."""
         self.errors[kind] = self.errors.get(kind, 0) + 1
 
-    def acquire(self, waiter: Waiter, *, fresh: bool, careful: bool) -> UpstreamConnection | None:
+    def acquire(self, waiter: Waiter, *, fresh: bool) -> UpstreamConnection | None:
         """A connection now, or None, and `waiter` is told when there is one or that there is none."""
         idle = self._idle
         if not fresh:
             while idle:
                 connection = idle.pop()
-                if not careful or connection.still_open():
+                # What has come unasked would be taken for the answer; and one that is closed is of no use.
+                if connection.is_quiet():
                     return connection
                 connection.abort()
         self._wait(waiter)

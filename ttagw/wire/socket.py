@@ -12,10 +12,22 @@ _INT = struct.Struct("i")
 _ZERO = _INT.pack(0)
 
 
-def is_quiet(transport: Any) -> bool:
-    """Whether the other side has neither closed nor sent anything. Over TLS nobody can tell: it is taken to be so."""
+def _socket_of(transport: Any) -> socket.socket | None:
+    """The socket of a transport, for TLS the one below; None where there is none."""
     handle = transport.getHandle()
     if not isinstance(handle, socket.socket):
+        below = getattr(transport, "transport", None)
+        handle = None if below is None else below.getHandle()
+    return handle if isinstance(handle, socket.socket) else None
+
+
+def is_quiet(transport: Any) -> bool:
+    """Whether the other side has neither closed nor sent anything that has not been read.
+
+    Over TLS anything counts, a goodbye too. Where there is no socket it is taken to be so.
+    """
+    handle = _socket_of(transport)
+    if handle is None:
         return True
     try:
         handle.recv(1, socket.MSG_PEEK)
@@ -31,12 +43,9 @@ def unacknowledged(transport: Any) -> int:
 
     0 where there is no socket or the system cannot tell. For TLS it is asked about the socket below.
     """
-    handle = transport.getHandle()
-    if not isinstance(handle, socket.socket):
-        below = getattr(transport, "transport", None)
-        if below is None:
-            return 0
-        handle = below.getHandle()
+    handle = _socket_of(transport)
+    if handle is None:
+        return 0
     try:
         answer = fcntl.ioctl(handle, termios.TIOCOUTQ, _ZERO)
     except (OSError, ValueError):

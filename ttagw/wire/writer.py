@@ -85,7 +85,12 @@ class _Outflow:
             return 0
         seen = self.queued + unacknowledged(self._transport)
         taken = self._written - seen
-        if (taken > self._taken and (seen or self._seen)) or (seen and now - self._looked > FAR_APART):
+        if not seen:
+            moved = bool(self._seen)
+        else:
+            # Nothing was left at the last look, or nobody looked for long: whoever is waited for is so from now on.
+            moved = not self._seen or taken > self._taken or now - self._looked > FAR_APART
+        if moved:
             self.progress = now
         self._taken = taken
         self._seen = seen
