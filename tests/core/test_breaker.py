@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ttagw.core.breaker import LONGEST, REFUSED, SLOTS, Breaker, State
+from ttagw.core.breaker import LONGEST, REFUSED, Breaker, State
+from ttagw.core.window import SLOTS
 
 
 @dataclass(frozen=True)

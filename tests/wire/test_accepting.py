@@ -27,6 +27,14 @@ class Limit:
         return self.number
 
 
+def guarded(port: Any) -> tuple[Accepting, Clock, Limit]:
+    """A port of which 10 files are left for others, with its time and limit in our hands."""
+    clock, limit = Clock(), Limit()
+    accepting = Accepting(clock, limit)
+    accepting.guard(port, 10)
+    return accepting, clock, limit
+
+
 @pytest.fixture
 def port() -> Iterator[Any]:
     factory: Any = Factory.forProtocol(Protocol)
@@ -45,9 +53,7 @@ def port() -> Iterator[Any]:
 
 @pytest_twisted.ensureDeferred
 async def test_it_pauses_while_files_are_short_and_goes_on_when_there_are_some(port: Any, failures: Failures) -> None:
-    clock, limit = Clock(), Limit()
-    accepting = Accepting(clock, limit)
-    accepting.guard(port, 10)
+    accepting, clock, limit = guarded(port)
     limit.number = 1
     raws = [Raw(port.getHost().port) for _ in range(5)]
     await until(lambda: accepting.paused)
@@ -65,9 +71,7 @@ async def test_it_pauses_while_files_are_short_and_goes_on_when_there_are_some(p
 
 @pytest_twisted.ensureDeferred
 async def test_no_more_are_accepted_at_once_than_there_is_room_for(port: Any) -> None:
-    clock, limit = Clock(), Limit()
-    accepting = Accepting(clock, limit)
-    accepting.guard(port, 10)
+    accepting, clock, limit = guarded(port)
     raws = [Raw(port.getHost().port) for _ in range(20)]
     next_file = os.dup(0)
     os.close(next_file)
@@ -83,9 +87,7 @@ async def test_no_more_are_accepted_at_once_than_there_is_room_for(port: Any) ->
 
 @pytest_twisted.ensureDeferred
 async def test_a_number_that_is_free_far_below_is_room_for_one_only(port: Any) -> None:
-    clock, limit = Clock(), Limit()
-    accepting = Accepting(clock, limit)
-    accepting.guard(port, 10)
+    accepting, clock, limit = guarded(port)
     raws = [socket.socket() for _ in range(3)]
     top = max(int(name) for name in os.listdir("/proc/self/fd"))
     held = [os.dup(0)]
@@ -105,9 +107,7 @@ async def test_a_number_that_is_free_far_below_is_room_for_one_only(port: Any) -
 
 @pytest_twisted.ensureDeferred
 async def test_one_that_is_closed_while_it_pauses_stays_closed(port: Any) -> None:
-    clock, limit = Clock(), Limit()
-    accepting = Accepting(clock, limit)
-    accepting.guard(port, 10)
+    accepting, clock, limit = guarded(port)
     limit.number = 1
     raw = Raw(port.getHost().port)
     await until(lambda: accepting.paused)

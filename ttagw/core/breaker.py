@@ -13,11 +13,12 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from ttagw.core.window import Window
+
 LONGEST = 300.0
 """Seconds that doubling does not go beyond."""
 
-SLOTS = 10
-"""Parts of the window: one of them is forgotten at a time."""
+_CALLS, _FAILURES, _SLOW = range(3)
 
 REFUSED = 0
 """The ticket of a call that may not be made."""
@@ -63,12 +64,8 @@ class Breaker:
 
     __slots__ = (
         "_admits",
-        "_calls",
-        "_calls_by_slot",
         "_changed",
         "_closed_at",
-        "_failures",
-        "_failures_by_slot",
         "_half_open_calls",
         "_least_calls",
         "_longest_streak",
@@ -77,16 +74,13 @@ class Breaker:
         "_passed",
         "_probes",
         "_ratio",
-        "_slot",
-        "_slot_end",
-        "_slot_seconds",
-        "_slow",
-        "_slow_by_slot",
         "_slow_call",
         "_slow_passed",
         "_slow_ratio",
         "_streak",
         "_trips",
+        "_window",
+        "_window_seconds",
         "generation",
         "state",
     )
@@ -97,7 +91,7 @@ class Breaker:
         self._longest_streak = limits.consecutive_failures
         self._ratio = limits.failure_ratio
         self._least_calls = limits.minimum_calls
-        self._slot_seconds = limits.window / SLOTS
+        self._window_seconds = limits.window
         self._slow_call = limits.slow_call
         self._slow_ratio = limits.slow_ratio
         self._open_for = limits.open_for
@@ -113,12 +107,8 @@ class Breaker:
         self.state = state
         self.generation += 1
         self._admits = state is State.CLOSED or state is State.FORCED_CLOSED
-        self._streak = self._calls = self._failures = self._slow = 0
-        self._calls_by_slot = [0] * SLOTS
-        self._failures_by_slot = [0] * SLOTS
-        self._slow_by_slot = [0] * SLOTS
-        self._slot = 0
-        self._slot_end = now + self._slot_seconds
+        self._streak = 0
+        self._window = Window(self._window_seconds, 3, now)
         self._probes = self._passed = self._slow_passed = 0
 
     def _change(self, state: State, now: float) -> None:
@@ -148,17 +138,12 @@ class Breaker:
         if ticket != self.generation:
             return
         self._streak = 0
-        if now >= self._slot_end:
-            self._turn(now)
-        slot = self._slot
-        self._calls_by_slot[slot] += 1
-        self._calls += 1
-        if seconds > self._slow_call:
-            self._slow_by_slot[slot] += 1
-            self._slow += 1
+        slow = seconds > self._slow_call
+        self._count(now, failed=False, slow=slow)
+        if slow:
             self._slow_passed += 1
         if self.state is State.CLOSED:
-            if self._slow and seconds > self._slow_call:
+            if slow:
                 self._judge(now)
         elif self.state is State.HALF_OPEN:
             self._probe_passed(now)
@@ -167,17 +152,8 @@ class Breaker:
         """The call failed after so many seconds."""
         if ticket != self.generation:
             return
-        if now >= self._slot_end:
-            self._turn(now)
-        slot = self._slot
         self._streak += 1
-        self._calls_by_slot[slot] += 1
-        self._calls += 1
-        self._failures_by_slot[slot] += 1
-        self._failures += 1
-        if seconds > self._slow_call:
-            self._slow_by_slot[slot] += 1
-            self._slow += 1
+        self._count(now, failed=True, slow=seconds > self._slow_call)
         if self.state is State.CLOSED:
             self._judge(now)
         elif self.state is State.HALF_OPEN:
@@ -188,23 +164,22 @@ class Breaker:
         if ticket == self.generation and self.state is State.HALF_OPEN:
             self._probes -= 1
 
-    def _turn(self, now: float) -> None:
-        """Forget the slots whose time is over."""
-        passed = int((now - self._slot_end) / self._slot_seconds) + 1
-        for _ in range(min(passed, SLOTS)):
-            self._slot = slot = (self._slot + 1) % SLOTS
-            self._calls -= self._calls_by_slot[slot]
-            self._failures -= self._failures_by_slot[slot]
-            self._slow -= self._slow_by_slot[slot]
-            self._calls_by_slot[slot] = self._failures_by_slot[slot] = self._slow_by_slot[slot] = 0
-        self._slot_end += passed * self._slot_seconds
+    def _count(self, now: float, *, failed: bool, slow: bool) -> None:
+        window = self._window
+        window.move(now)
+        window.count(_CALLS)
+        if failed:
+            window.count(_FAILURES)
+        if slow:
+            window.count(_SLOW)
 
     def _judge(self, now: float) -> None:
-        enough = self._calls >= self._least_calls
+        calls, failures, slow = self._window.totals
+        enough = calls >= self._least_calls
         if (
             self._streak >= self._longest_streak
-            or (enough and self._failures >= self._ratio * self._calls)
-            or (enough and self._slow >= self._slow_ratio * self._calls)
+            or (enough and failures >= self._ratio * calls)
+            or (enough and slow >= self._slow_ratio * calls)
         ):
             self._open(now)
 
