@@ -31,8 +31,6 @@ service health.path = "/health"             | health checks are |
 service health.expect = [200]               | health checks are |
 service breaker.window = "30s"              | circuit breakers are |
 route mirror = "a"                          | mirroring is | ""
-route auth = "optional"                     | checking tokens is | "none"
-route auth = "required"                     | checking tokens is | "none"
 route roles = ["r"]                         | identities are | []
 route permissions = ["p"]                   | identities are | []
 route mfa = true                            | identities are | false
@@ -161,3 +159,11 @@ def test_what_is_missing_can_be_asked_by_key() -> None:
     assert missing_feature(()) == ""
     assert accepted(("routes", 3, "auth")) == ("none",)
     assert json.dumps(accepted(("upstream", "keepalive"))) == "[]"
+
+
+@pytest.mark.parametrize("auth", ["required", "optional"])
+def test_nobody_is_told_to_remove_a_key_that_would_be_refused_when_it_is_left_out(auth: str) -> None:
+    assert check(document(f'route auth = "{auth}"')) == [
+        (("routes", 0, "auth"), 'checking tokens is not available in this version; write "none"')
+    ]
+    assert check(document('route auth = "none"')) == []

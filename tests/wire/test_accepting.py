@@ -87,7 +87,7 @@ async def test_no_more_are_accepted_at_once_than_there_is_room_for(port: Any) ->
 
 @pytest_twisted.ensureDeferred
 async def test_a_number_that_is_free_far_below_is_room_for_one_only(port: Any) -> None:
-    accepting, clock, limit = guarded(port)
+    accepting, _, limit = guarded(port)
     raws = [socket.socket() for _ in range(3)]
     top = max(int(name) for name in os.listdir("/proc/self/fd"))
     held = [os.dup(0)]

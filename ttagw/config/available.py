@@ -90,7 +90,7 @@ def _walk(value: Any, path: Key) -> Iterator[Finding]:
     if row is not None:
         feature, values = row
         if not any(value == each and type(value) is type(each) for each in values):
-            yield path, _refusal(feature, values)
+            yield path, _refusal(feature, values, needed=path[::2] == ("routes", "auth"))
     elif isinstance(value, dict):
         for name, each in value.items():
             yield from _walk(each, (*path, name))
@@ -115,7 +115,10 @@ def _pattern(path: Key) -> list[str]:
     return parts
 
 
-def _refusal(feature: str, values: tuple[Any, ...]) -> str:
+def _refusal(feature: str, values: tuple[Any, ...], *, needed: bool) -> str:
+    """`needed`: without the key it would mean the same, so it cannot just be removed."""
+    if needed:
+        return f"{feature} not available in this version; write {_written(values[0])}"
     sentence = f"{feature} not available in this version; remove the key"
     return f"{sentence} or write {_written(values[0])}" if values else sentence
 
