@@ -216,7 +216,7 @@ def test_a_small_disk_that_fills_up_and_is_cleared(tmp_path: Path, service_here:
             last = client.ask(get("/")).id
             until(lambda: last in log.read_text(), "lines are written again")
         assert json.loads(log.read_bytes().splitlines()[-1])["request_id"] == last
-        assert [each for each in gateway.said() if "writing again" in each["message"]]
+        until(lambda: [each for each in gateway.said() if "writing again" in each["message"]], "it is said")
 
 
 def test_a_log_disk_that_has_room_again_is_written_to(tmp_path: Path, service_here: Origin) -> None:
