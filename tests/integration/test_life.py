@@ -188,7 +188,7 @@ def test_a_full_log_disk_loses_lines_and_says_so_and_nothing_else(tmp_path: Path
         for _ in range(5):
             assert once(gateway.port, get("/")).status == 200
         until(lambda: gateway.metric("ttagw_access_log_dropped_total") >= 5, "the lost lines are counted")
-        assert [line for line in gateway.said() if "lines are being lost" in line["message"]]
+        until(lambda: [line for line in gateway.said() if "lines are being lost" in line["message"]], "it is said")
         assert gateway.child.running()
 
 
