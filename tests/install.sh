@@ -42,6 +42,7 @@ case "${1:-tests}" in
 tests)
     need nginx nginx
     need curl curl
+    need redis-server redis-server
     ;;
 venv)
     "${2:-python3}" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing=" python3-venv"

@@ -1,0 +1,1 @@
+"""Which instances each service has, and how they are doing."""

@@ -1,0 +1,1 @@
+"""Where state is kept: one small Protocol, and a maker each for memory, SQLite and Redis."""
