@@ -1,12 +1,13 @@
 """What the gateway itself can answer instead of a service's answer: one type per fact.
 
-Each error carries the HTTP status, a stable `code` (documented in docs/errors.rst, never changed once published), who
-is to blame, and whether nothing of the request can have reached a service (`retryable`). The wording is for the person
-who reads it: calm, and free of blame. `reason` is for the log: a short fixed token, never anything the client sent.
+Each error carries the HTTP status, a stable `code` (documented in docs/errors.rst, never changed once published), and
+who is to blame. The wording is for the person who reads it: calm, and free of blame. `reason` is for the log: a short
+fixed token, never anything the client sent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import ClassVar
 
@@ -37,14 +38,15 @@ class GatewayError(Exception):
         detail: str = "",
         retry_after: int | None = None,
         fields: tuple[tuple[bytes, bytes], ...] = (),
-        retryable: bool = False,
+        more: Mapping[str, str] | None = None,
     ) -> None:
+        """`more`: further members of the problem document (RFC 9457 §3.2)."""
         super().__init__(reason or self.code)
         self.reason = reason or self.code
         self.text = detail or self.detail
         self.retry_after = retry_after
         self.fields = fields
-        self.retryable = retryable
+        self.more = more or {}
 
 
 class InternalError(GatewayError):
@@ -204,6 +206,22 @@ class UpstreamBusyError(UpstreamUnavailableError):
     code = "upstream_busy"
     title = "The service is busy right now"
     detail = "The service is busy at the moment. Please try again shortly."
+
+
+class NoInstanceError(UpstreamUnavailableError):
+    """Checks say that no instance of the service works, or it has none; nobody was asked."""
+
+    code = "no_instance"
+    title = "The service is not available right now"
+    detail = "No part of the service is working at the moment. It is looked after; please try again shortly."
+
+
+class CircuitOpenError(UpstreamUnavailableError):
+    """The service has failed too often lately and is left alone for a while; nobody was asked."""
+
+    code = "circuit_open"
+    title = "The service needs a moment"
+    detail = "The service has had trouble and is being given a moment to recover. Please try again shortly."
 
 
 class TooManyConnectionsError(GatewayError):

@@ -56,11 +56,12 @@ _NOBODY = _Nobody()
 class Body:
     """A request body: what has come waits here until somebody takes it, then goes straight through."""
 
-    __slots__ = ("_taker", "complete", "held", "received", "source")
+    __slots__ = ("_from", "_kept", "_taker", "complete", "held", "received", "source")
 
     def __init__(self, source: BodySource | None) -> None:
-        self.source = source
+        self.source = self._from = source
         self.held: list[bytes] = []
+        self._kept: list[bytes] | None = []
         self.received = 0
         self.complete = source is None
         self._taker: BodyTaker | None = None
@@ -68,6 +69,11 @@ class Body:
     def feed(self, data: bytes) -> None:
         """More has come from the client."""
         self.received += len(data)
+        if self._kept is not None:
+            if self.received <= HELD:
+                self._kept.append(data)
+            else:
+                self._kept = None
         if self._taker is not None:
             self._taker.body_chunk(data)
             return
@@ -100,6 +106,18 @@ class Body:
         """Nobody wants the rest: what still comes is thrown away."""
         self._taker = _NOBODY
         self.source = None
+
+    @property
+    def rewindable(self) -> bool:
+        """Whether all of it that has come is still there, which it is up to `HELD`."""
+        return self._kept is not None
+
+    def rewind(self) -> None:
+        """Hold all of it again for whoever takes it next; only where it is `rewindable`."""
+        assert self._kept is not None  # noqa: S101 - for the type checker; whoever calls has asked
+        self.held = list(self._kept)
+        self._taker = None
+        self.source = self._from
 
 
 NO_BODY = Body(None)
@@ -167,6 +185,7 @@ class Exchange:
         "deadline",
         "entered",
         "expects",
+        "failed",
         "fields",
         "forwarded",
         "host",
@@ -229,6 +248,8 @@ class Exchange:
         self.work: Work | None = None
         self.instance = b""
         self.tries = 0
+        self.failed: tuple[tuple[bytes, str, float], ...] = ()
+        """Tries that failed and were not passed on: label of the instance, reason, seconds."""
         self.upstream_seconds = 0.0
         self.status = 0
         self.reason = ""

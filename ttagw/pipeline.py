@@ -41,6 +41,13 @@ class Layer(Protocol):
         """What this layer does on this route; None: nothing, and it costs nothing there."""
 
 
+class SafeAnswer(Protocol):
+    """What stands in for every failure of a route whose people must not be left with an error."""
+
+    def reply(self, exchange: Exchange, error: GatewayError) -> Reply:
+        """The answer, whatever is down."""
+
+
 class Route:
     """One route with everything about it prepared: its layers and what its innermost step is.
 
@@ -48,7 +55,18 @@ class Route:
     returns.
     """
 
-    __slots__ = ("enters", "forward", "label", "leaves", "leaving", "max_body", "name", "path_label", "timeout")
+    __slots__ = (
+        "enters",
+        "fallback",
+        "forward",
+        "label",
+        "leaves",
+        "leaving",
+        "max_body",
+        "name",
+        "path_label",
+        "timeout",
+    )
 
     def __init__(self, name: str, template: str, forward: Forward, *, max_body: int, timeout: float = 0.0) -> None:
         self.name = name
@@ -57,6 +75,7 @@ class Route:
         self.forward = forward
         self.max_body = max_body
         self.timeout = timeout
+        self.fallback: SafeAnswer | None = None
         self.enters: tuple[Enter | None, ...] = ()
         self.leaves: tuple[Leave | None, ...] = ()
         self.leaving = False

@@ -19,10 +19,12 @@ from ttagw.admin.site import Readiness, admin_site
 from ttagw.attempt import Service, forward_to, split
 from ttagw.config import Config
 from ttagw.config import Route as RouteConfig
+from ttagw.config.units import seconds
 from ttagw.core.forwarded import Trust
 from ttagw.core.ids import UUID7
 from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.core.routing import Pattern, Table
+from ttagw.fleet import Fleet
 from ttagw.layers.bounds import Bounds
 from ttagw.layers.fields import ChangeFields, FieldChanges
 from ttagw.layers.observe import Observe
@@ -34,6 +36,7 @@ from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Layer, Pipeline, Route
 from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings, build_service, pool_metrics
+from ttagw.web.fallback import Fallback
 from ttagw.web.render import render
 from ttagw.web.site import GatewaySite
 from ttagw.wire.accepting import Accepting
@@ -76,11 +79,15 @@ class Gateway(MultiService):
         self.access_file = LogFile(config.log.access, self._complain)
         self.access = AccessLog(self.access_file, config.log.format, time.time)
         self.metrics = Metrics()
+        self._around = Surroundings(reactor, time.monotonic, random, self.deadlines)
         self.upstreams = self._services()
+        self.fallbacks = {name: Fallback(each) for name, each in config.fallbacks.items()}
+        self.fleet = Fleet(config, self.upstreams, self._around)
         self.pipeline = Pipeline(render)
         self.site = self._site()
         self.metrics.add(self._own_metrics)
         self.metrics.add(lambda: pool_metrics(self.upstreams))
+        self.metrics.add(self.fleet.metrics)
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
@@ -93,9 +100,10 @@ class Gateway(MultiService):
         self._drained: Deferred[None] | None = None
 
     def _services(self) -> dict[str, Service]:
-        around = Surroundings(self._reactor, time.monotonic, random, self.deadlines)
         config = self._config
-        return {name: build_service(name, each, config.upstream, around) for name, each in config.services.items()}
+        return {
+            name: build_service(name, each, config.upstream, self._around) for name, each in config.services.items()
+        }
 
     def _site(self) -> GatewaySite:
         config = self._config
@@ -116,9 +124,13 @@ class Gateway(MultiService):
         else:
             service = self.upstreams[config.service]
             pick = lambda exchange: service  # noqa: E731, ARG005
-        forward = forward_to(pick, compile_rewrite(config.path, config.rewrite))
+        hedge = seconds(config.hedge) if config.hedge else 0.0
+        forward = forward_to(pick, compile_rewrite(config.path, config.rewrite), hedge)
         most = self._config.http.max_body if config.max_body is None else config.max_body
-        return Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
+        route = Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
+        services = [self._config.services[name] for name in (config.split or (config.service,))]
+        route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)
+        return route
 
     def _guard(self, port: Any, served: Any) -> None:
         places = sum([len(each.instances) for each in self.upstreams.values()]) * self._config.upstream.max_connections
@@ -132,6 +144,7 @@ class Gateway(MultiService):
         self.deadlines.start()
         self.access_file.start()
         self._flushing.start(FLUSH, now=False)
+        self.fleet.start()
         super().startService()
         self.log.info(
             "ttagw {version} serves {routes} routes of {services} services",
@@ -147,6 +160,7 @@ class Gateway(MultiService):
         if self.site.channels:
             self.log.info("finishing {count} connections", count=len(self.site.channels))
             await self._until_drained()
+        await self.fleet.stop()
         for service in self.upstreams.values():
             for instance in service.instances:
                 instance.pool.abort()
@@ -197,10 +211,10 @@ class Gateway(MultiService):
 
     def readiness(self) -> Readiness:
         """Whether traffic should come here."""
-        instances = {name: len(self.upstreams[name].instances) for name in sorted(self._wanted_services())}
+        instances = {name: len(self.upstreams[name].rotation) for name in sorted(self._wanted_services())}
         listening = self.listeners.count
         ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
-        return Readiness(ready and all(instances.values()) and not self.draining, listening, self.draining, instances)
+        return Readiness(ready and not self.draining, listening, self.draining, instances)
 
     def _wanted_services(self) -> set[str]:
         return {name for route in self._config.routes for name in (route.split or (route.service,))}

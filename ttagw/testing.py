@@ -12,7 +12,11 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ttagw.attempt import Attempt, Connection, Waiter
+from ttagw.attempt import Attempt, Connection, Instance, Retries, Service, Waiter
+from ttagw.config.services import Breaker as BreakerSettings
+from ttagw.core.balance import make
+from ttagw.core.breaker import Breaker
+from ttagw.core.budget import RetryBudget
 from ttagw.core.forwarded import Peer, Trust
 from ttagw.model import UNKNOWN, Body, BodySource, Exchange, Reply
 from ttagw.pipeline import Forward, Pipeline, Route
@@ -227,6 +231,7 @@ class ScriptedConnection:
 
     def __init__(self, *, fresh: bool = True) -> None:
         self.fresh = fresh
+        self.waited = 0.0
         self.attempt: Attempt | None = None
         self.target = b""
         self.abandoned = False
@@ -266,6 +271,67 @@ class ScriptedPool:
         """Nothing is open."""
 
     abort = stop
+
+
+NEVER_OPENS = BreakerSettings(consecutive_failures=1_000_000, minimum_calls=1_000_000)
+"""A breaker that only counts."""
+
+
+class Timers:
+    """Calls that were put off, made when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Any:
+        """As `reactor.callLater`."""
+        entry = (seconds, call)
+        self.waiting.append(entry)
+        return _Timer(self.waiting, entry)
+
+    def fire(self) -> float:
+        """Make the call that was put off first; returns for how long it was."""
+        seconds, call = self.waiting.pop(0)
+        call()
+        return seconds
+
+
+class _Timer:
+    def __init__(self, waiting: list[Any], entry: Any) -> None:
+        self._waiting = waiting
+        self._entry = entry
+
+    def cancel(self) -> None:
+        self._waiting.remove(self._entry)
+
+
+def instance(
+    name: str, pool: Any, clock: Callable[[], float], breaker: BreakerSettings = NEVER_OPENS, **more: Any
+) -> Instance:
+    """An instance at `http://name` with this pool."""
+    made = Instance(f"http://{name}", Breaker(breaker, clock()), **more)
+    made.label = name.encode("ascii")
+    made.pool = pool
+    return made
+
+
+def service(
+    instances: list[Instance],
+    clock: Callable[[], float],
+    *,
+    retries: int = 0,
+    statuses: tuple[int, ...] = (),
+    timers: Timers | None = None,
+    breaker: BreakerSettings = NEVER_OPENS,
+    share: float = 1.0,
+) -> Service:
+    """A service that asks these instances in turn."""
+    budget = RetryBudget(share, clock())
+    again = Retries(retries, budget, (timers or Timers()).call_later, lambda: 0.5, frozenset(statuses))
+    made = Service("up", make("round_robin", lambda: 0.5), None, clock, Breaker(breaker, clock()), again)
+    made.instances = instances
+    made.offer((tuple(instances),) if instances else ())
+    return made
 
 
 def nothing(pipeline: Pipeline, exchange: Exchange) -> None:

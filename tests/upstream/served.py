@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ttagw.attempt import Attempt, Instance, Service
+from ttagw.attempt import Attempt
 from ttagw.config import Upstream
-from ttagw.core.balance import make
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Pipeline
-from ttagw.testing import Clock, MemoryEndpoint, MemoryTransport, RecordingSink, exchange
+from ttagw.testing import Clock, MemoryEndpoint, MemoryTransport, RecordingSink, exchange, instance, service
 from ttagw.upstream.pool import InstancePool
 from ttagw.web.render import render
 from ttagw.wire.deadlines import Deadlines
@@ -59,10 +58,8 @@ class Upstreamed:
         deadlines = Deadlines(None, self.clock)  # type: ignore[arg-type]
         self.watched = deadlines._watched
         self.pool = InstancePool(self.endpoint, b"up.test:80", Upstream(**settings), deadlines, self.clock, tls=tls)
-        self.instance = Instance("http://up.test:80", 1)
-        self.instance.label = b"up.test:80"
-        self.instance.pool = self.pool
-        self.service = Service("up", [self.instance], make("round_robin", lambda: 0.5), None, self.clock)
+        self.instance = instance("up.test:80", self.pool, self.clock)
+        self.service = service([self.instance], self.clock)
 
     def ask(self, method: bytes = b"GET", **more: Any) -> Ask:
         return Ask(self, method, **more)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
@@ -10,7 +11,7 @@ from ttagw.config import Service as ServiceConfig
 from ttagw.config import Upstream
 from ttagw.core.balance import P2C
 from ttagw.testing import Clock, exchange
-from ttagw.upstream.build import Surroundings, build_service, pool_metrics
+from ttagw.upstream.build import Surroundings, build_instance, build_service, pool_metrics
 from ttagw.wire.deadlines import Deadlines
 
 
@@ -18,7 +19,12 @@ def built(*urls: str, **config: Any) -> Any:
     clock = Clock()
     around = Surroundings(reactor, clock, lambda: 0.5, Deadlines(reactor, clock))
     section = ServiceConfig.model_validate({"instances": list(urls), **config})
-    return build_service("players", section, Upstream(), around)
+    service = build_service("players", section, Upstream(), around)
+    service.instances = [
+        build_instance(each.url, urlsplit(each.url).netloc, each.weight, each.zone, section, Upstream(), around)
+        for each in section.instances
+    ]
+    return service
 
 
 @pytest.mark.parametrize(

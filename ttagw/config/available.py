@@ -11,7 +11,6 @@ from typing import Any
 
 from ttagw.config.faults import Finding, Key, shown
 
-_CHECKS = "health checks are"
 _TOKENS = "identities are"
 _SOCKETS = "WebSocket sessions are"
 
@@ -19,15 +18,6 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
     "gateway.store": ("a store is", ("memory:",)),
     "gateway.workers": ("several workers are", (1,)),
     "gateway.proxy_protocol": ("the PROXY protocol is", (False,)),
-    "upstream.retries": ("retries are", (0,)),
-    "upstream.retry_budget": ("retries are", (0, 0.0)),
-    "services.*.dependencies": (_CHECKS, ([],)),
-    "services.*.fallback": ("fallbacks are", ("",)),
-    "services.*.slow_start": ("slow start is", ("0s",)),
-    "services.*.instances.*.zone": ("zones are", ("",)),
-    "services.*.health.type": (_CHECKS, ("none",)),
-    "services.*.health.*": (_CHECKS, ()),
-    "services.*.breaker.*": ("circuit breakers are", ()),
     "routes.*.mirror": ("mirroring is", ("",)),
     "routes.*.auth": ("checking tokens is", ("none",)),
     "routes.*.roles": (_TOKENS, ([],)),
@@ -42,7 +32,6 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
     "routes.*.cache": ("caching is", ("",)),
     "routes.*.cors": ("CORS is", ()),
     "routes.*.compress": ("compression is", (False,)),
-    "routes.*.hedge": ("hedging is", ("",)),
     "limits.*": ("rate limits are", ()),
     "classes.*": ("traffic classes are", ()),
     "admission.*": ("admission control is", ()),
@@ -58,7 +47,6 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
     "safety.refuse_at": ("safety screening is", ("",)),
     "safety.escalate_at": ("safety screening is", ("",)),
     "safety.*": ("safety screening is", ()),
-    "fallbacks.*": ("fallbacks are", ()),
     "audit.pseudonym_key_file": ("the audit trail is", ("",)),
     "audit.*": ("the audit trail is", ()),
     "tracing.endpoint": ("tracing is", ("",)),

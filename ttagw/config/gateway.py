@@ -85,3 +85,5 @@ class Upstream(Section):
     """Further tries after a failure, where that is safe."""
     retry_budget: float = Field(default=0.2, ge=0, le=1)
     """Share of requests that may be retries."""
+    retry_statuses: Listing[Annotated[int, Field(ge=500, le=599)]] = ()
+    """Answers, such as 502 or 503, that are as good as none, where trying again is safe."""

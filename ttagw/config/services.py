@@ -132,6 +132,8 @@ class Service(Section):
     """For `hash`: `session`, `user`, `ip`, `header:NAME` or `cookie:NAME`. The first two need identities."""
     dependencies: Listing[Name] = ()
     """Services without which this one is degraded."""
+    require_dependencies: bool = False
+    """Whether its instances are asked nothing while one of those is down."""
     fallback: OptionalName = ""
     """The safe answer of `[fallbacks]` when nothing else answers."""
     slow_start: DurationOrNone = 30.0

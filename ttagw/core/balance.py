@@ -18,13 +18,15 @@ PENALTY = 1e6
 class Load:
     """What is known about an instance that can be chosen. Made to be subclassed."""
 
-    __slots__ = ("credit", "in_flight", "latency", "name", "stamp", "weight")
+    __slots__ = ("credit", "full", "in_flight", "latency", "name", "stamp", "weight")
 
     def __init__(self, name: str, weight: int = 1) -> None:
         self.name = name
         """What its place on the ring comes from: the same in every process."""
-        self.weight = weight
+        self.full = weight
         """Its share, 1 or more."""
+        self.weight: float = weight
+        """Its share at present: less for one that has just come, above 0."""
         self.in_flight = 0
         """Requests under way, kept by whoever sends them."""
         self.latency = 0.0
@@ -100,7 +102,7 @@ class RoundRobin:
 
 
 def _in_turn(loads: Sequence[L]) -> L:
-    total = 0
+    total = 0.0
     best = loads[0]
     most = float("-inf")
     for load in loads:
@@ -169,7 +171,7 @@ class Hash:
                 owners = self._ring.owners(key)
                 return loads[next(places[names[owner]] for owner in owners if names[owner] in places)]
         self._loads = loads
-        self._ring = Ring([(load.name, load.weight) for load in loads])
+        self._ring = Ring([(load.name, load.full) for load in loads])
         return loads[self._ring.owner(key)]
 
     def observe(self, load: Load, seconds: float, now: float) -> None:

@@ -206,6 +206,10 @@ class Breaker:
 
     # What others ask and say
 
+    def watch(self, changed: Callable[[State, State], None]) -> None:
+        """Call `changed(before, after)` after each change of state, instead of whoever was called until now."""
+        self._changed = changed
+
     @property
     def open_seconds(self) -> float:
         """How long it would stay open if it opened now."""

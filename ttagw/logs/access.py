@@ -17,9 +17,15 @@ MOST_LINES = 1000
 
 _JSON = (
     b'{"time":"%b%03dZ","request_id":"%b","client":"%b","route":"%b","method":"%b","path":"%b","status":%d,'
-    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"reason":"%b"}\n'
+    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"}\n'
 )
 _COMBINED = b'%b - - [%b] "%b %b HTTP/1.%d" %d %d "-" "-"\n'
+
+
+def _failed(tries: tuple[tuple[bytes, str, float], ...]) -> bytes:
+    """The tries that failed, as JSON: labels and reasons are of our own making and need no escaping."""
+    one = b'{"instance":"%b","reason":"%b","ms":%.3f}'
+    return b"[" + b",".join([one % (label, why.encode("ascii"), took * 1000.0) for label, why, took in tries]) + b"]"
 
 
 class Lines(Protocol):
@@ -79,6 +85,7 @@ class AccessLog:
             exchange.upstream_seconds * 1000.0,
             exchange.instance,
             exchange.tries,
+            _failed(exchange.failed) if exchange.failed else b"[]",
             exchange.reason.encode("ascii"),
         )
 

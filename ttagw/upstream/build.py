@@ -13,10 +13,12 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from ttagw.attempt import Instance, Service
+from ttagw.attempt import Instance, Retries, Service
 from ttagw.config import Service as ServiceConfig
-from ttagw.config import Upstream
+from ttagw.config import Tls, Upstream
 from ttagw.core import balance
+from ttagw.core.breaker import Breaker
+from ttagw.core.budget import RetryBudget
 from ttagw.model import Exchange
 from ttagw.upstream.pool import InstancePool
 from ttagw.upstream.tls import client_options
@@ -34,26 +36,41 @@ class Surroundings:
 
 
 def build_service(name: str, config: ServiceConfig, upstream: Upstream, around: Surroundings) -> Service:
-    """A service with a pool for each instance. Nothing connects yet. Raises `TlsFileError`."""
-    instances = [_instance(each.url, each.weight, config, upstream, around) for each in config.instances]
+    """A service without instances yet."""
+    now = around.monotonic()
+    retries = Retries(
+        upstream.retries,
+        RetryBudget(upstream.retry_budget, now),
+        around.reactor.callLater,
+        around.random,
+        frozenset(upstream.retry_statuses),
+    )
     chooser = balance.make(config.balance, around.random)
     key = _key(config.hash_key) if config.balance == "hash" else None
-    return Service(name, instances, chooser, key, around.monotonic)
+    return Service(name, chooser, key, around.monotonic, Breaker(config.breaker, now), retries)
 
 
-def _instance(url: str, weight: int, config: ServiceConfig, upstream: Upstream, around: Surroundings) -> Instance:
+def build_instance(
+    url: str, label: str, weight: int, zone: str, config: ServiceConfig, upstream: Upstream, around: Surroundings
+) -> Instance:
+    """What carries requests to an instance. Nothing connects yet. Raises `TlsFileError`."""
+    parts = urlsplit(url)
+    endpoint = endpoint_for(url, config.tls, around.reactor, upstream.connect_timeout)
+    authority = parts.netloc.encode("ascii")
+    instance = Instance(url, Breaker(config.breaker, around.monotonic()), weight, zone)
+    instance.label = label.encode("ascii")
+    secure = parts.scheme == "https"
+    instance.pool = InstancePool(endpoint, authority, upstream, around.deadlines, around.monotonic, tls=secure)
+    return instance
+
+
+def endpoint_for(url: str, tls: Tls | None, reactor: Any, timeout: float) -> IStreamClientEndpoint:
+    """How to connect to an instance, over TLS where its URL says so. Raises `TlsFileError`."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     host = parts.hostname or ""
-    port = parts.port or (443 if secure else 80)
-    endpoint = _endpoint(around.reactor, host, port, upstream.connect_timeout)
-    if secure:
-        endpoint = wrapClientTLS(client_options(host, config.tls), endpoint)
-    authority = parts.netloc.encode("ascii")
-    instance = Instance(url, weight)
-    instance.label = authority
-    instance.pool = InstancePool(endpoint, authority, upstream, around.deadlines, around.monotonic, tls=secure)
-    return instance
+    endpoint = _endpoint(reactor, host, parts.port or (443 if secure else 80), timeout)
+    return wrapClientTLS(client_options(host, tls), endpoint) if secure else endpoint
 
 
 def _endpoint(reactor: Any, host: str, port: int, timeout: float) -> IStreamClientEndpoint:

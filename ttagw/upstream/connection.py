@@ -42,6 +42,7 @@ class UpstreamConnection:
         "_closing",
         "_exchange",
         "_paused",
+        "_paused_at",
         "_pool",
         "_reader",
         "_sink",
@@ -50,6 +51,7 @@ class UpstreamConnection:
         "deadline",
         "fresh",
         "transport",
+        "waited",
     )
 
     transport: Any
@@ -64,6 +66,7 @@ class UpstreamConnection:
         self._attempt: Attempt | None = None
         self._upload: Upload | None = None
         self._paused = self._closing = False
+        self._paused_at = self.waited = 0.0
         self._reader = AnswerReader()
         self.deadline = NEVER
         self.fresh = True
@@ -120,6 +123,9 @@ class UpstreamConnection:
                 self._whole(reply, now)
                 return
             self._attempt.answered(reply, self, now)  # type: ignore[union-attr]
+            if self._attempt is None:
+                # Its answer is not wanted after all.
+                return
         for chunk in chunks:
             self._sink.write(chunk)
         if reader.phase == Phase.DONE:
@@ -166,6 +172,7 @@ class UpstreamConnection:
         self._attempt = attempt
         self._exchange = exchange
         self._sink = exchange.sink
+        self.waited = 0.0
         self._reader.expect(exchange.method)
         head = request_head(exchange, target, self._pool.authority)
         body = exchange.body
@@ -209,6 +216,7 @@ class UpstreamConnection:
         """The client takes nothing: read nothing."""
         if not self._paused and self._attempt is not None:
             self._paused = True
+            self._paused_at = self._pool.monotonic()
             self.deadline = NEVER
             self.transport.pauseProducing()
 
@@ -216,8 +224,10 @@ class UpstreamConnection:
         """The client takes more."""
         if self._paused:
             self._paused = False
+            now = self._pool.monotonic()
+            self.waited += now - self._paused_at
             if self._attempt is not None:
-                self.deadline = self._pool.monotonic() + self._pool.idle_timeout
+                self.deadline = now + self._pool.idle_timeout
             self.transport.resumeProducing()
 
     # Ends

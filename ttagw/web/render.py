@@ -29,7 +29,10 @@ h1{{font-size:1.4em;font-weight:600}}small{{color:#677}}</style></head>
 
 
 def render(exchange: Exchange, error: GatewayError) -> Reply:
-    """The answer that says `error`, in the form that the request's `Accept` prefers."""
+    """The answer that says `error`, in the form that the request's `Accept` prefers; or its route's safe answer."""
+    fallback = exchange.route.fallback
+    if fallback is not None and error.status >= 500:
+        return fallback.reply(exchange, error)
     fields: Fields = list(error.fields)
     if error.retry_after is not None:
         fields.append((b"retry-after", b"%d" % error.retry_after))
@@ -60,6 +63,7 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
 
 def _problem(error: GatewayError, request_id: str) -> bytes:
     problem: dict[str, str | int] = {
+        **error.more,
         "type": TYPE_BASE + error.code,
         "title": error.title,
         "status": error.status,

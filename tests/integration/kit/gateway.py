@@ -30,9 +30,16 @@ def route(path: str = "/*", service: str = "s", name: str = "all", **more: Any) 
     return {"name": name, "path": path, "auth": "none", **({} if "split" in more else {"service": service}), **more}
 
 
+UNCHECKED: dict[str, Any] = {
+    "health": {"type": "none"},
+    "breaker": {"consecutive_failures": 1_000_000, "minimum_calls": 1_000_000},
+}
+"""Nobody looks at how it is, and no failure has consequences: for tests of single exchanges."""
+
+
 def service(*ports: int, host: str = "127.0.0.1", scheme: str = "http", **more: Any) -> dict[str, Any]:
-    """A service with an instance on each of these ports."""
-    return {"instances": [f"{scheme}://{host}:{port}" for port in ports], **more}
+    """A service with an instance on each of these ports, `UNCHECKED` unless `more` says otherwise."""
+    return {"instances": [f"{scheme}://{host}:{port}" for port in ports], **UNCHECKED, **more}
 
 
 class Gateway:

@@ -1,0 +1,403 @@
+"""One exchange's way to a service: one try after the other, until an answer has begun or nothing is left to try.
+
+A try that failed is made again, on another instance where there is one, if that is safe: nothing can have reached a
+service, or the request says that it may come twice (an idempotent method, or `Idempotency-Key`); no byte of an answer
+has gone out; the body is still held. All tries share the exchange's deadline, and the service's retry budget bounds
+them. Each instance has a breaker, told of every try; the service has one, told of what became of the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ttagw.attempt.protocols import Connection
+from ttagw.attempt.service import Instance, Service, Timer
+from ttagw.core.backoff import full_jitter
+from ttagw.core.breaker import State
+from ttagw.errors import (
+    CircuitOpenError,
+    GatewayError,
+    NoInstanceError,
+    UpstreamBrokenError,
+    UpstreamBusyError,
+    UpstreamClosedError,
+    UpstreamTimeoutError,
+)
+from ttagw.model import NO_BODY, BodySource, Exchange, Reply
+from ttagw.pipeline import Pipeline
+
+_FAILED = 1.0
+"""Seconds that a failure counts as for the chooser, at the least."""
+_DEAREST = 600.0
+"""And at the most."""
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+"""Methods that may come twice (RFC 9110 §9.2.2)."""
+_BACKOFF = 0.025
+"""Seconds that a retry waits at the most the first time; doubled each time."""
+_LONGEST_BACKOFF = 0.25
+_TRY_AGAIN = 1
+"""Seconds after which somebody who found no instance may well come back."""
+
+
+class Attempt:
+    """What is under way for an exchange between its last layer and a service."""
+
+    __slots__ = (
+        "_began",
+        "_connection",
+        "_exchange",
+        "_fresh",
+        "_instance",
+        "_pipeline",
+        "_place",
+        "_retried",
+        "_sent",
+        "_service",
+        "_since",
+        "_status",
+        "_target",
+        "_ticket",
+        "_timer",
+        "_tried",
+    )
+
+    def __init__(self, pipeline: Pipeline, exchange: Exchange, service: Service, target: bytes) -> None:
+        self._pipeline = pipeline
+        self._exchange = exchange
+        self._service = service
+        self._target = target
+        self._tried: tuple[Instance, ...] = ()
+        self._instance: Instance | None = None
+        self._connection: Connection | None = None
+        self._timer: Timer | None = None
+        self._retried = 0
+        self._fresh = False
+        self._sent = 0.0
+        """When the present try was sent, 0 while it is not."""
+
+    # Tries
+
+    def start(self) -> None:
+        """Try an instance."""
+        service = self._service
+        self._began = now = service.monotonic()
+        rotation = service.rotation
+        if not rotation:
+            service.count("no_instance")
+            raise NoInstanceError("no_healthy_instance", retry_after=_TRY_AGAIN)
+        self._ticket = service.breaker.admit(now)
+        if not self._ticket:
+            service.count("circuit_open")
+            raise _circuit_open(service, now)
+        service.retries.budget.requested(now)
+        key = b"" if service.key is None else service.key(self._exchange)
+        instance = service.chooser.choose(rotation, key, now)
+        if instance.guarded:
+            self._ask(rotation, key, now, instance)
+        else:
+            self._try(instance, instance.breaker.admit(now), now)
+
+    def _ask(self, instances: Sequence[Instance], key: bytes, now: float, instance: Instance | None = None) -> None:
+        """Try one of these whose breaker admits it; or one that is asked all the same; or say that there is none."""
+        left = instances
+        last: Instance | None = None
+        while left:
+            if instance is None:
+                instance = self._service.chooser.choose(left, key, now)
+            if not instance.guarded or instance.kept or self._may_probe(instance, instances):
+                place = instance.breaker.admit(now)
+                if place or instance.kept:
+                    self._try(instance, place, now)
+                    return
+            else:
+                last = instance
+            refused = instance
+            left = [each for each in left if each is not refused]
+            instance = None
+        if last is not None and (place := last.breaker.admit(now)):
+            self._try(last, place, now)
+            return
+        self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
+
+    def _may_probe(self, instance: Instance, instances: Sequence[Instance]) -> bool:
+        """An instance that is being tried out gets what can be tried again elsewhere, if there is an elsewhere."""
+        return len(instances) == 1 or instance.breaker.state is State.FORCED_CLOSED or self._repeatable()
+
+    def _try(self, instance: Instance, place: int, now: float) -> None:
+        exchange = self._exchange
+        self._instance = instance
+        self._place = place
+        self._since = now
+        self._sent = 0.0
+        exchange.instance = instance.label
+        exchange.tries += 1
+        exchange.work = self
+        instance.in_flight += 1
+        connection = instance.pool.acquire(self, fresh=self._fresh)
+        if connection is not None:
+            self._connection = connection
+            self._sent = now
+            connection.send(self, exchange, self._target, now)
+
+    def connected(self, connection: Connection) -> None:
+        """The pool has a connection."""
+        self._connection = connection
+        self._sent = now = self._service.monotonic()
+        connection.send(self, self._exchange, self._target, now)
+
+    # How a try ends
+
+    def refused(self, error: GatewayError) -> None:
+        """The pool has no connection; nothing was sent."""
+        now = self._service.monotonic()
+        instance = self._let_go()
+        if isinstance(error, UpstreamBusyError):
+            # That we ask too much of it does not mean that it fails.
+            instance.breaker.forget(self._place)
+            self._observe_failure(instance, now)
+        else:
+            self._count_failure(instance, error.reason, now)
+        self._again_or(error, instance, now, reached=False)
+
+    def answered(self, reply: Reply, source: BodySource, now: float) -> None:
+        """The head of the answer has come; its body follows to the sink."""
+        if reply.status >= 500 and self._answered_badly(reply, now):
+            return
+        exchange = self._exchange
+        exchange.upstream_seconds = seconds = now - self._sent
+        self._service.chooser.observe(self._instance, seconds, now)  # type: ignore[arg-type]
+        self._status = reply.status
+        self._pipeline.answer(exchange, reply, source)
+
+    def answered_whole(self, reply: Reply, now: float) -> None:
+        """All of the answer has come at once, and the connection is back in its pool."""
+        self._connection = None
+        if reply.status >= 500 and self._answered_badly(reply, now):
+            return
+        exchange = self._exchange
+        service = self._service
+        instance: Instance = self._instance  # type: ignore[assignment]
+        exchange.upstream_seconds = seconds = now - self._sent
+        service.chooser.observe(instance, seconds, now)
+        instance.in_flight -= 1
+        exchange.work = None
+        if reply.status < 500:
+            instance.good += 1
+            instance.breaker.success(self._place, seconds, now)
+            service.breaker.success(self._ticket, now - self._began, now)
+        else:
+            self._count_bad(instance, reply.status, seconds, now)
+        self._pipeline.answer(exchange, reply)
+
+    def finished(self) -> None:
+        """The answer is complete and the connection is back in its pool."""
+        now = self._service.monotonic()
+        connection = self._connection
+        instance = self._let_go()
+        # For as long as its client did not take more, nobody waited for the service.
+        waited = connection.waited if connection is not None else 0.0
+        status = self._status
+        seconds = now - self._sent - waited
+        if status < 500:
+            instance.good += 1
+            instance.breaker.success(self._place, seconds, now)
+            self._service.breaker.success(self._ticket, now - self._began - waited, now)
+        else:
+            self._count_bad(instance, status, seconds, now)
+
+    def failed(self, error: GatewayError, *, stale: bool) -> None:
+        """The connection failed. `stale`: before any byte of an answer, and it had been idle when it was taken."""
+        now = self._service.monotonic()
+        instance = self._let_go()
+        if stale and not self._fresh:
+            # Most likely it was closed while we took it: that is nobody's failure.
+            instance.breaker.forget(self._place)
+            self._fresh = True
+            body = self._exchange.body
+            if self._repeatable() and (body is NO_BODY or body.rewindable):
+                self._rewind()
+                self._try(instance, instance.breaker.admit(now), now)
+                return
+        else:
+            self._count_failure(instance, error.reason, now)
+        self._again_or(error, instance, now, reached=True)
+
+    def cancel(self) -> None:
+        """The client has left, or the exchange's deadline has passed."""
+        now = self._service.monotonic()
+        exchange = self._exchange
+        timer, self._timer = self._timer, None
+        late = 0.0 < exchange.deadline <= now and not exchange.sink.started and exchange.body.complete
+        if timer is not None:
+            timer.cancel()
+            exchange.work = None
+        else:
+            connection = self._connection
+            waiting = self._sent == 0.0
+            instance = self._let_go()
+            if connection is not None:
+                connection.abandon()
+            elif waiting:
+                instance.pool.give_up(self)
+            if late and not waiting:
+                self._count_failure(instance, "route_timeout", now)
+            else:
+                instance.breaker.forget(self._place)
+        if late:
+            self._service.breaker.failure(self._ticket, now - self._began, now)
+        else:
+            self._service.breaker.forget(self._ticket)
+
+    # What follows from it
+
+    def _answered_badly(self, reply: Reply, now: float) -> bool:
+        """A 5xx has come. Whether another try is made instead of passing it on."""
+        instance: Instance = self._instance  # type: ignore[assignment]
+        # Somebody whose request was used to see whether an instance is well again must not pay for it.
+        probing = instance.breaker.state is State.HALF_OPEN and self._place == instance.breaker.generation
+        if not (probing or reply.status in self._service.retries.statuses) or not self._repeatable():
+            return False
+        wait = self._wait(instance, now, reached=True, here=not probing)
+        if wait < 0.0:
+            return False
+        connection = self._connection
+        self._let_go()
+        if connection is not None:
+            connection.abandon()
+        self._count_failure(instance, f"status_{reply.status}", now)
+        self._put_off(wait, instance, now, reached=True)
+        return True
+
+    def _again_or(self, error: GatewayError, instance: Instance, now: float, *, reached: bool) -> None:
+        """Try again, if that is safe and allowed; or give the exchange this error."""
+        if not self._exchange.sink.started and (not reached or self._repeatable()):
+            # Who took long, or talks nonsense, is not asked for the same again.
+            here = not isinstance(error, UpstreamTimeoutError | UpstreamBrokenError) or isinstance(
+                error, UpstreamClosedError
+            )
+            wait = self._wait(instance, now, reached=reached, here=here and not isinstance(error, UpstreamBusyError))
+            if wait >= 0.0:
+                self._put_off(wait, instance, now, reached=reached)
+                return
+        self._over(error)
+
+    def _wait(self, instance: Instance, now: float, *, reached: bool, here: bool) -> float:
+        """Seconds until the next try, or -1: there is none. `here`: the same instance may be asked again."""
+        service = self._service
+        retries = service.retries
+        body = self._exchange.body
+        if self._retried >= retries.most or (reached and body is not NO_BODY and not body.rewindable):
+            return -1.0
+        tried = (*self._tried, instance)
+        elsewhere = any(each not in tried for tier in service.tiers for each in tier)
+        if not elsewhere and not here:
+            return -1.0
+        # Where nothing was sent, somebody else can be asked at once.
+        wait = 0.0
+        if reached or not elsewhere:
+            wait = full_jitter(self._retried + 1, _BACKOFF, _LONGEST_BACKOFF, retries.random)
+        if 0.0 < self._exchange.deadline <= now + wait:
+            return -1.0
+        if not retries.budget.take(now):
+            service.count("budget_exhausted")
+            return -1.0
+        return wait
+
+    def _put_off(self, wait: float, instance: Instance, now: float, *, reached: bool) -> None:
+        if reached:
+            self._rewind()
+        self._tried = (*self._tried, instance)
+        self._retried += 1
+        self._service.count("retries")
+        self._exchange.work = self
+        if wait:
+            self._timer = self._service.retries.call_later(wait, self._go_on)
+        else:
+            self._next(now)
+
+    def _go_on(self) -> None:
+        self._timer = None
+        try:
+            self._next(self._service.monotonic())
+        except GatewayError as error:
+            self._over(error)
+
+    def _next(self, now: float) -> None:
+        """Another try: on an instance that was not tried, or where there is none, on any."""
+        service = self._service
+        if not service.rotation:
+            self._over(NoInstanceError("no_healthy_instance", retry_after=_TRY_AGAIN))
+            return
+        key = b"" if service.key is None else service.key(self._exchange)
+        tried = self._tried
+        for tier in service.tiers:
+            others = [each for each in tier if each not in tried]
+            if others:
+                self._ask(others, key, now)
+                return
+        self._ask(service.rotation, key, now)
+
+    def _repeatable(self) -> bool:
+        """Whether the request may come twice."""
+        exchange = self._exchange
+        return exchange.method in _IDEMPOTENT or exchange.value(b"idempotency-key") is not None
+
+    def _rewind(self) -> None:
+        """All of the body that has come will be sent again."""
+        body = self._exchange.body
+        if body is not NO_BODY:
+            body.rewind()
+
+    def _over(self, error: GatewayError) -> None:
+        """Nothing is left to try."""
+        exchange = self._exchange
+        exchange.work = None
+        breaker = self._service.breaker
+        if isinstance(error, UpstreamBusyError | CircuitOpenError):
+            # We asked too much, or not at all: that says nothing about the service.
+            breaker.forget(self._ticket)
+        else:
+            now = self._service.monotonic()
+            breaker.failure(self._ticket, now - self._began, now)
+        if exchange.body is not NO_BODY:
+            exchange.body.detach()
+        self._pipeline.fail(exchange, error)
+
+    # Counting
+
+    def _let_go(self) -> Instance:
+        """The try is over. Returns who was tried."""
+        instance: Instance = self._instance  # type: ignore[assignment]
+        instance.in_flight -= 1
+        self._connection = None
+        self._exchange.work = None
+        return instance
+
+    def _count_bad(self, instance: Instance, status: int, seconds: float, now: float) -> None:
+        """A 5xx was passed on."""
+        self._count_failure(instance, f"status_{status}", now, passed_on=True, seconds=seconds)
+        self._service.breaker.failure(self._ticket, now - self._began, now)
+
+    def _count_failure(
+        self, instance: Instance, reason: str, now: float, *, passed_on: bool = False, seconds: float = -1.0
+    ) -> None:
+        began = self._sent or self._since
+        seconds = now - began if seconds < 0.0 else seconds
+        instance.bad += 1
+        instance.refused[reason] = instance.refused.get(reason, 0) + 1
+        instance.breaker.failure(self._place, seconds, now)
+        if not passed_on:
+            self._exchange.failed = (*self._exchange.failed, (instance.label, reason, seconds))
+            self._observe_failure(instance, now)
+
+    def _observe_failure(self, instance: Instance, now: float) -> None:
+        """An instance that fails must look slower than those that answer, however fast it fails."""
+        others = [each.latency for each in self._service.instances if each is not instance]
+        seconds = max(now - (self._sent or self._since), _FAILED, instance.latency, 2 * max(others, default=0.0))
+        self._service.chooser.observe(instance, min(seconds, _DEAREST), now)
+
+
+def _circuit_open(service: Service, now: float) -> CircuitOpenError:
+    breaker = service.breaker
+    seconds = max(1, int(breaker.wait(now) + 0.999))
+    return CircuitOpenError("circuit_open", retry_after=seconds, more={"state": breaker.state.value})

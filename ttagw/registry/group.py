@@ -1,0 +1,261 @@
+"""The instances of one service: who is asked, who is left out and why, and who comes back how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ttagw.attempt import Instance, Service
+from ttagw.config import Service as ServiceConfig
+from ttagw.core.breaker import State
+from ttagw.core.rotation import decide
+from ttagw.registry.events import Events
+from ttagw.registry.member import Member
+from ttagw.registry.records import Record
+
+MakeInstance = Callable[[Record], Instance]
+"""Builds what carries requests to an instance. Raises `ValueError` for a URL that cannot be used."""
+
+LONGEST_DRAIN = 30.0
+"""Seconds that an instance which leaves may take to finish what it was asked."""
+
+
+class Group:
+    """One service and its members, in the order in which they came."""
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        service: Service,
+        make: MakeInstance,
+        events: Events,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self.service = service
+        self.name = service.name
+        self.members: dict[str, Member] = {}
+        self.leaving: list[Instance] = []
+        """Instances whose record was replaced, until they have finished."""
+        self.panic = False
+        self.degraded_by: tuple[str, ...] = ()
+        self._make = make
+        self._events = events
+        self._monotonic = monotonic
+        self._zones = list(dict.fromkeys(each.zone for each in config.instances))
+        self._settled = False
+        self.gone: Callable[[str, str], None] = lambda service, id_: None  # noqa: ARG005
+        """Told whenever an instance is no member any more."""
+
+    # Coming and going
+
+    def join(self, record: Record, now: float, *, slowly: bool = False) -> Member:
+        """A new instance, or one that is declared differently from before. Raises `ValueError` for a bad URL."""
+        old = self.members.get(record.id)
+        if old is not None and old.record.url == record.url:
+            return self._change(old, record, now)
+        instance = self._make(record)
+        instance.breaker.watch(lambda _, after: self._breaker_changed(record.id, after))
+        settings = record.health or self.config.health
+        member = Member(record, settings, instance, self._rank(record.zone), now)
+        if old is not None:
+            self._retire(old)
+            self._events.tell("instance_changed", self.name, record.id, "url")
+        else:
+            self._events.tell("instance_joined", self.name, record.id, record.origin.value)
+        self.members[record.id] = member
+        if slowly and len(self.members) > 1:
+            member.begin_slowly(now, self.config.slow_start)
+        self.refresh(now)
+        return member
+
+    def _change(self, member: Member, record: Record, now: float) -> Member:
+        back = member.draining
+        if member.record != record:
+            member.record = record
+            member.set(record.health or self.config.health)
+            member.instance.full = record.weight
+            member.instance.weight = record.weight
+            member.rank = self._rank(record.zone)
+            self._events.tell("instance_changed", self.name, record.id, "record")
+        if back:
+            member.draining = 0.0
+            self._events.tell("instance_joined", self.name, record.id, "back")
+        self.refresh(now)
+        return member
+
+    def _rank(self, zone: str) -> int:
+        if zone not in self._zones:
+            self._zones.append(zone)
+        return self._zones.index(zone)
+
+    def drain(self, id: str, now: float, reason: str) -> None:  # noqa: A002 - what it is called everywhere
+        """It is asked no more, and leaves when it has finished; unknown ids are nobody's."""
+        member = self.members.get(id)
+        if member is None or member.draining:
+            return
+        member.draining = now
+        self._events.tell("instance_draining", self.name, id, reason)
+        self.refresh(now)
+        self._sweep(now)
+
+    def leave(self, id: str, now: float, reason: str) -> None:  # noqa: A002
+        """It is gone: what is under way there may still end well, but nothing is waited for."""
+        member = self.members.pop(id, None)
+        if member is None:
+            return
+        self._retire(member)
+        self.gone(self.name, id)
+        self._events.tell("instance_left", self.name, id, reason, "warn" if reason == "lease_expired" else "info")
+        self.refresh(now)
+
+    def _retire(self, member: Member) -> None:
+        member.instance.pool.stop()
+        if member.instance.in_flight:
+            self.leaving.append(member.instance)
+
+    def _sweep(self, now: float) -> None:
+        for id_, member in list(self.members.items()):
+            if member.draining and (not member.instance.in_flight or now - member.draining >= LONGEST_DRAIN):
+                self.leave(id_, now, "drained")
+        self.leaving = [each for each in self.leaving if each.in_flight]
+
+    # How they do
+
+    def took(self, member: Member, changed: bool, now: float) -> None:
+        """A check of this member has ended; `changed`: it has gone up or down by that."""
+        if not changed:
+            if member.ejected and not member.instance.breaker.wait(now):
+                self.refresh(now)
+            return
+        id_ = member.record.id
+        reason = member.last.reason if member.last is not None else ""
+        if member.health.up:
+            member.begin_slowly(now, self.config.slow_start)
+            self._events.tell("instance_up", self.name, id_)
+        else:
+            self._events.tell("instance_down", self.name, id_, reason, "alert")
+        self.refresh(now)
+
+    def _breaker_changed(self, id_: str, after: State) -> None:
+        member = self.members.get(id_)
+        if member is None:
+            return
+        now = self._monotonic()
+        instance = member.instance
+        instance.guarded = after not in (State.CLOSED, State.FORCED_CLOSED)
+        if after is State.OPEN:
+            member.opened_at(now)
+        elif after is State.CLOSED and member.ejected:
+            member.ejected = False
+            member.begin_slowly(now, self.config.slow_start)
+            self._events.tell("instance_returned", self.name, id_)
+        elif after in (State.FORCED_OPEN, State.FORCED_CLOSED):
+            member.ejected = False
+            self._events.tell("instance_forced", self.name, id_, after.value, "warn")
+        self.refresh(now)
+
+    def refresh(self, now: float) -> None:
+        """Decide anew who is asked."""
+        members = list(self.members.values())
+        decision = decide([each.standing(now) for each in members])
+        for place, member in enumerate(members):
+            kept = place in decision.kept
+            member.instance.kept = kept and len(members) > 1
+            if len(members) == 1:
+                # The service's own breaker guards it; one more would say the same twice.
+                member.instance.guarded = member.instance.breaker.state is State.FORCED_OPEN
+            if place in decision.ejected and not member.ejected:
+                member.ejected = True
+                self._events.tell("instance_ejected", self.name, member.record.id, "failures", "alert")
+        self._note_panic(len(decision.kept) if len(members) > 1 else 0)
+        tiers = tuple(tuple(members[place].instance for place in tier) for tier in decision.tiers)
+        service = self.service
+        service.instances = [each.instance for each in members]
+        if tiers != service.tiers:
+            before = bool(service.rotation)
+            service.offer(tiers)
+            self._note_service(before, bool(service.rotation))
+
+    def _note_panic(self, kept: int) -> None:
+        if bool(kept) != self.panic:
+            self.panic = bool(kept)
+            kind = "panic_began" if kept else "panic_ended"
+            self._events.tell(kind, self.name, "", "too_few_left", "alert" if kept else "info")
+
+    def _note_service(self, before: bool, after: bool) -> None:
+        if before == after:
+            return
+        if not after:
+            reason = "no_healthy_instance" if self.members else "no_instance"
+            self._events.tell("service_down", self.name, "", reason, "alert")
+        elif self._settled:
+            self._events.tell("service_up", self.name)
+        self._settled = True
+
+    def service_breaker_changed(self, before: State, after: State) -> None:  # noqa: ARG002 - a breaker's own call
+        """The service's own breaker has changed."""
+        severity = "alert" if after is State.OPEN else "warn" if after is State.FORCED_OPEN else "info"
+        self._events.tell(f"circuit_{after.value}", self.name, "", after.value, severity)
+
+    def tick(self, now: float) -> None:
+        """What only time brings about: called a few times a second."""
+        again = False
+        for member in self.members.values():
+            if member.slow_from >= 0.0:
+                member.warm(now, self.config.slow_start)
+            breaker = member.instance.breaker
+            again = again or (member.instance.guarded and breaker.state is State.OPEN and not breaker.wait(now))
+        if again:
+            self.refresh(now)
+        if self.leaving or any(each.draining for each in self.members.values()):
+            self._sweep(now)
+
+    # What others ask
+
+    @property
+    def down(self) -> bool:
+        """Whether nobody can be asked."""
+        return not self.service.rotation or self.service.breaker.state in (State.OPEN, State.FORCED_OPEN)
+
+    def missing(self, without: Sequence[str], lacking: Callable[[Sequence[str]], tuple[str, ...]], now: float) -> None:
+        """What it has to do without, as a service and instance by instance, has changed or not."""
+        without = tuple(without)
+        if without != self.degraded_by:
+            kind = "service_degraded" if without else "service_whole"
+            reason = without[0] if without else ""
+            self.degraded_by = without
+            self._events.tell(kind, self.name, "", reason, "warn" if without else "info")
+        again = False
+        for member in self.members.values():
+            member.without = tuple(dict.fromkeys((*without, *lacking(member.record.dependencies))))
+            barred = bool(member.without) and self.config.require_dependencies
+            again = again or barred != member.barred
+            member.barred = barred
+        if again:
+            self.refresh(now)
+
+    @property
+    def state(self) -> str:
+        """In one word: up, degraded, panic, circuit_open, down."""
+        if not self.service.rotation:
+            return "down"
+        if self.service.breaker.state in (State.OPEN, State.FORCED_OPEN):
+            return "circuit_open"
+        if self.panic:
+            return "panic"
+        return "degraded" if self.degraded_by else "up"
+
+    def view(self, now: float) -> dict[str, Any]:
+        """What people and programs can know about it."""
+        breaker = self.service.breaker
+        return {
+            "name": self.name,
+            "state": self.state,
+            "panic": self.panic,
+            "in_rotation": len(self.service.rotation),
+            "dependencies": list(self.config.dependencies),
+            "without": list(self.degraded_by),
+            "breaker": {"state": breaker.state.value, "wait": round(breaker.wait(now), 1)},
+            "instances": [each.view(now) for each in self.members.values()],
+        }

@@ -1,0 +1,253 @@
+"""The registry: every service with its instances, kept true by what is declared, by leases and by checks.
+
+It decides nothing about a request. It offers each service those of its instances that can be asked, and replaces what
+it offers whenever something changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ttagw.attempt import Service
+from ttagw.config import Service as ServiceConfig
+from ttagw.core.breaker import State
+from ttagw.registry.checks import Probe, Told, Verdict
+from ttagw.registry.events import Events
+from ttagw.registry.group import Group, MakeInstance
+from ttagw.registry.member import Member
+from ttagw.registry.records import Origin, Record
+
+TICK = 0.25
+"""Seconds between two looks at leases, breakers and slow starts."""
+
+MOST_INSTANCES = 10_000
+"""Instances of all services together, so that nobody can fill the memory by registering."""
+
+_FORCES: Mapping[str, State | None] = {
+    "forced_open": State.FORCED_OPEN,
+    "forced_closed": State.FORCED_CLOSED,
+    "auto": None,
+}
+
+
+class Checker(Protocol):
+    """Who has instances checked: the poller."""
+
+    def watch(self, key: Any, probe: Probe, interval: float, told: Told, *, first: float | None = None) -> None:
+        """Check from now on."""
+
+    def forget(self, key: Any) -> None:
+        """Check no more."""
+
+    def hurry(self, key: Any) -> None:
+        """Check now."""
+
+
+MakeProbe = Callable[[Record, ServiceConfig], "Probe | None"]
+"""Builds what checks an instance; None: it is not checked."""
+
+
+class RegistryFullError(Exception):
+    """`MOST_INSTANCES` are there."""
+
+
+class ConflictError(Exception):
+    """Another service, or the configuration, has an instance of this id. The message says which."""
+
+
+class Registry:
+    """All services. Whatever changes is told to `events`."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        services: Mapping[str, tuple[ServiceConfig, Service]],
+        make_instance: MakeInstance,
+        make_probe: MakeProbe,
+        checker: Checker,
+        events: Events,
+        clock: Any,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.events = events
+        self.groups = {
+            name: Group(config, service, make_instance, events, monotonic)
+            for name, (config, service) in services.items()
+        }
+        for group in self.groups.values():
+            group.service.breaker.watch(group.service_breaker_changed)
+            group.gone = self._gone
+        self._needs = {name: _closure(name, services) for name in services}
+        self._make_probe = make_probe
+        self._checker = checker
+        self._monotonic = monotonic
+        self._owners: dict[str, str] = {}
+        """Which service has an id."""
+        self._ticking = LoopingCall(self._tick)
+        self._ticking.clock = clock
+        self.health_changed: Callable[[Member], None] = lambda member: None  # noqa: ARG005
+        """Told whenever an instance has gone up or down by its checks."""
+        self.lease_ended: Callable[[Record], None] = lambda record: None  # noqa: ARG005
+        """Told whenever an instance has left because it was not heard of."""
+
+    # Life
+
+    def start(self) -> None:
+        """Look at leases, breakers and slow starts."""
+        self._ticking.start(TICK, now=False)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._ticking.running:
+            self._ticking.stop()
+
+    def _tick(self) -> None:
+        now = self._monotonic()
+        for group in self.groups.values():
+            try:
+                group.tick(now)
+                self._end_leases(group, now)
+            except Exception:
+                self.log.failure("{service}: its instances could not be looked after", service=group.name)
+        try:
+            self._judge(now)
+        except Exception:
+            self.log.failure("dependencies could not be looked at")
+
+    def _end_leases(self, group: Group, now: float) -> None:
+        for member in [each for each in group.members.values() if each.ends and each.ends <= now]:
+            self.leave(group.name, member.record.id, "lease_expired")
+            self.lease_ended(member.record)
+
+    # Who is there
+
+    def put(self, record: Record, *, slowly: bool, lease: float = 0.0) -> bool:
+        """An instance is declared, or declared anew. Returns whether it is new.
+
+        `lease`: seconds until it leaves if it is not heard of. Raises `KeyError` for an unknown service,
+        `ConflictError` when the id is taken, `RegistryFullError`, and `ValueError` for a URL that cannot be used.
+        """
+        group = self.groups[record.service]
+        self._may_have(record, group)
+        now = self._monotonic()
+        old = group.members.get(record.id)
+        same = old is not None and old.record == record and not old.draining
+        member = group.join(record, now, slowly=slowly)
+        member.ends = now + lease if lease else 0.0
+        self._owners[record.id] = record.service
+        if not same:
+            self._check(group, member)
+        return old is None
+
+    def _may_have(self, record: Record, group: Group) -> None:
+        owner = self._owners.get(record.id)
+        if owner is not None and owner != record.service:
+            raise ConflictError(f'an instance of "{owner}" has this id')
+        old = group.members.get(record.id)
+        if old is not None and old.record.origin is not record.origin:
+            raise ConflictError(f"an instance with this id is there already, from: {old.record.origin.value}")
+        if old is None and len(self._owners) >= MOST_INSTANCES:
+            raise RegistryFullError
+
+    def _check(self, group: Group, member: Member) -> None:
+        key = (group.name, member.record.id)
+        self._checker.forget(key)
+        probe = self._make_probe(member.record, group.config)
+        if probe is not None:
+            self._checker.watch(
+                key, probe, member.settings.interval, lambda verdict: self._told(group, member, verdict)
+            )
+
+    def renew(self, service: str, id: str, lease: float) -> Member | None:  # noqa: A002
+        """An instance was heard of. None: there is no such instance, or it is on its way out."""
+        group = self.groups.get(service)
+        member = group.members.get(id) if group is not None else None
+        if member is None or member.draining or not member.ends:
+            return None
+        member.ends = self._monotonic() + lease
+        return member
+
+    def drain(self, service: str, id: str, reason: str) -> None:  # noqa: A002
+        """An instance leaves when it has finished what it was asked."""
+        self.groups[service].drain(id, self._monotonic(), reason)
+        self._checker.forget((service, id))
+
+    def leave(self, service: str, id: str, reason: str) -> None:  # noqa: A002
+        """An instance is gone."""
+        self.groups[service].leave(id, self._monotonic(), reason)
+
+    def _gone(self, service: str, id_: str) -> None:
+        self._checker.forget((service, id_))
+        self._owners.pop(id_, None)
+
+    def replace(self, service: str, origin: Origin, records: Sequence[Record], *, slowly: bool) -> None:
+        """These are all the instances of a service that come from `origin`: others of that origin leave."""
+        wanted = {each.id: each for each in records}
+        members = self.groups[service].members
+        for id_ in [key for key, each in members.items() if each.record.origin is origin and key not in wanted]:
+            self.drain(service, id_, "not_listed")
+        for record in records:
+            try:
+                self.put(record, slowly=slowly)
+            except (ConflictError, RegistryFullError, ValueError) as error:
+                self.log.warn(
+                    "{service} {instance}: not taken: {why}", service=service, instance=record.id, why=str(error)
+                )
+
+    # How they do
+
+    def _told(self, group: Group, member: Member, verdict: Verdict) -> bool:
+        now = self._monotonic()
+        changed = member.took(verdict, now)
+        group.took(member, changed, now)
+        if changed:
+            self._judge(now)
+            self.health_changed(member)
+        return member.doubtful(now)
+
+    def _judge(self, now: float) -> None:
+        """Look at what depends on what."""
+        down = {name for name, group in self.groups.items() if group.down}
+
+        def lacking(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple(
+                dict.fromkeys(need for name in names for need in (name, *self._needs.get(name, ())) if need in down)
+            )
+
+        for group in self.groups.values():
+            group.missing(lacking(group.config.dependencies), lacking, now)
+
+    def force(self, service: str, id: str | None, state: str) -> None:  # noqa: A002
+        """An operator decides about a breaker: `forced_open`, `forced_closed`, `auto`. Raises `KeyError`."""
+        group = self.groups[service]
+        breaker = group.service.breaker if id is None else group.members[id].instance.breaker
+        breaker.force(_FORCES[state], self._monotonic())
+
+    # What others ask
+
+    def views(self) -> list[dict[str, Any]]:
+        """All services, as people and programs can know them."""
+        now = self._monotonic()
+        return [group.view(now) for group in self.groups.values()]
+
+    def view(self, service: str) -> dict[str, Any] | None:
+        """One service."""
+        group = self.groups.get(service)
+        return None if group is None else group.view(self._monotonic())
+
+
+def _closure(name: str, services: Mapping[str, tuple[ServiceConfig, Service]]) -> tuple[str, ...]:
+    """Everything that a service depends on, directly or through others."""
+    found: dict[str, None] = {}
+    todo = list(services[name][0].dependencies)
+    while todo:
+        each = todo.pop()
+        if each not in found and each in services:
+            found[each] = None
+            todo.extend(services[each][0].dependencies)
+    return tuple(found)

@@ -1,0 +1,125 @@
+"""The safe answer of a route that must never end in a bare error: help for the person's region, whatever is down.
+
+Everything is prepared when the gateway starts, so that it needs no store, no service and no file later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from html import escape
+from typing import Protocol
+
+import msgspec
+
+from ttagw.core.negotiation import preferred
+from ttagw.errors import GatewayError
+from ttagw.model import Exchange, Fields, Reply
+
+_OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
+_encode = msgspec.json.Encoder().encode
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Help is available</title>
+<style>body{{font:20px/1.6 system-ui,sans-serif;max-width:34em;margin:12vh auto;padding:0 1.5em;color:#233;
+background:#f7f8f6}}h1{{font-size:1.3em;font-weight:600}}p.help{{font-size:1.15em}}a{{color:#0b5d6b}}
+small{{color:#677}}</style></head>
+<body><h1>Help is available</h1><p class="help">{text}</p>{call}
+<p>This part of the story cannot be reached for a moment; it will be back.</p>
+<p><small>{code} · {request_id}</small></p></body></html>
+"""
+
+
+class Help(Protocol):
+    """Help in one region: `fallbacks.*.regions.*`."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def hotline(self) -> str: ...
+
+
+class Settings(Protocol):
+    """`fallbacks.*`."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def region_header(self) -> str: ...
+    @property
+    def default_region(self) -> str: ...
+    @property
+    def regions(self) -> Mapping[str, Help]: ...
+
+
+class Fallback:
+    """One safe answer, in every form and for every region."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._status = settings.status
+        self._header = settings.region_header.lower().encode("ascii")
+        self._regions = {name.lower(): (name, help_) for name, help_ in settings.regions.items()}
+        self._default = settings.default_region.lower()
+        self.given = 0
+        """How often it was needed."""
+
+    def reply(self, exchange: Exchange, error: GatewayError) -> Reply:
+        """The answer, in the form that the request's `Accept` prefers; `error` is what it stands in for."""
+        self.given += 1
+        region, help_ = self._region(exchange)
+        accept = exchange.value(b"accept")
+        offer = _OFFERS[0] if accept is None else preferred(accept, _OFFERS) or _OFFERS[0]
+        if offer == _OFFERS[0] and self._status < 400:
+            # A problem document says that something went wrong, and this status says that it did not.
+            offer = "application/json"
+        request_id = exchange.id.decode("ascii")
+        body, kind = self._body(offer, error, region, help_, request_id)
+        fields: Fields = [(b"x-crisis-support", b"available")]
+        if help_.hotline:
+            fields.append((b"x-crisis-hotline", help_.hotline.encode("latin-1", "replace")))
+        if error.retry_after is not None and self._status >= 400:
+            fields.append((b"retry-after", b"%d" % error.retry_after))
+        fields += [
+            (b"date", formatdate(usegmt=True).encode("ascii")),
+            (b"content-type", kind.encode("ascii")),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"accept, " + self._header if self._header else b"accept"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"ttagw-reason", error.code.encode("ascii")),
+        ]
+        if offer == "text/html":
+            fields.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
+        return Reply(self._status, fields, body, reason=error.reason)
+
+    def _region(self, exchange: Exchange) -> tuple[str, Help]:
+        if self._header:
+            value = exchange.value(self._header)
+            if value is not None:
+                found = self._regions.get(value.decode("latin-1").strip().lower())
+                if found is not None:
+                    return found
+        return self._regions[self._default]
+
+    def _body(self, offer: str, error: GatewayError, region: str, help_: Help, request_id: str) -> tuple[bytes, str]:
+        if offer == "text/html":
+            number = escape(help_.hotline)
+            call = f'<p class="help"><a href="tel:{number}">{number}</a></p>' if number else ""
+            page = _PAGE.format(text=escape(help_.text), call=call, code=error.code, request_id=escape(request_id))
+            return page.encode(), "text/html; charset=utf-8"
+        if offer == "text/plain":
+            call = f"{help_.hotline}\n" if help_.hotline else ""
+            return f"{help_.text}\n{call}{error.code} {request_id}\n".encode(), "text/plain; charset=utf-8"
+        document = {
+            "type": f"https://docs.tta.example/errors#{error.code}",
+            "title": "Help is available",
+            "status": self._status,
+            "detail": help_.text,
+            "request_id": request_id,
+            "code": error.code,
+            **error.more,
+            "support": {"text": help_.text, "hotline": help_.hotline, "region": region},
+        }
+        if error.retry_after is not None:
+            document["retry_after"] = error.retry_after
+        return _encode(document) + b"\n", offer
