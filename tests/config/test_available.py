@@ -20,16 +20,6 @@ ROWS = """
 gateway.store = "sqlite:x"                  | a store is | "memory:"
 gateway.workers = 2                         | several workers are | 1
 gateway.proxy_protocol = true               | the PROXY protocol is | false
-upstream.retries = 1                        | retries are | 0
-upstream.retry_budget = 0.5                 | retries are | 0, 0.0
-service dependencies = ["b"]                | health checks are | []
-service fallback = "f"                      | fallbacks are | ""
-service slow_start = "30s"                  | slow start is | "0s"
-service instances.0.zone = "b"              | zones are | ""
-service health.type = "http"                | health checks are | "none"
-service health.path = "/health"             | health checks are |
-service health.expect = [200]               | health checks are |
-service breaker.window = "30s"              | circuit breakers are |
 route mirror = "a"                          | mirroring is | ""
 route roles = ["r"]                         | identities are | []
 route permissions = ["p"]                   | identities are | []
@@ -43,7 +33,6 @@ route validate = "x.json"                   | request validation is | ""
 route cache = "60s"                         | caching is | ""
 route cors.origins = ["https://a"]          | CORS is |
 route compress = true                       | compression is | false
-route hedge = "1s"                          | hedging is | ""
 limits.a.rate = "1/s"                       | rate limits are |
 limits."a.b".rate = "1/s"                   | rate limits are |
 classes.crisis.reserved = 0.5               | traffic classes are |
@@ -63,7 +52,6 @@ safety.service = "a"                        | safety screening is | ""
 safety.refuse_at = "danger"                 | safety screening is | ""
 safety.escalate_at = "danger"               | safety screening is | ""
 safety.alerts.webhooks = []                 | safety screening is |
-fallbacks.f.regions.US.text = "x"           | fallbacks are |
 audit.path = "a"                            | the audit trail is |
 audit.pseudonym_key_file = "k"              | the audit trail is | ""
 tracing.endpoint = "http://h"               | tracing is | ""
@@ -76,6 +64,12 @@ http = {max_connections = 1, max_uri = 1, max_headers = 1, max_header_bytes = 1,
 http = {header_timeout = "1s", body_timeout = "1s", keepalive_timeout = "1s"}
 upstream = {connect_timeout = "1s", response_timeout = "1s", idle_timeout = "1s"}
 upstream = {max_connections = 1, queue_timeout = "1s", keepalive = "1s"}
+upstream = {retries = 1, retry_budget = 0.5, retry_statuses = [503]}
+service instances = [{url = "http://h", zone = "b"}]
+service dependencies = ["b"], require_dependencies = true, fallback = "f", slow_start = "30s"
+service health = {type = "tcp", path = "/health", expect = [200]}, breaker = {window = "30s"}
+route hedge = "1s"
+fallbacks.f.regions.US.text = "x"
 service balance = "hash", hash_key = "ip"
 service balance = "hash", hash_key = "header:x"
 service balance = "hash", hash_key = "cookie:x"
@@ -154,7 +148,7 @@ def test_values_of_the_wrong_form_are_left_to_others() -> None:
 
 
 def test_what_is_missing_can_be_asked_by_key() -> None:
-    assert missing_feature(("upstream", "retries")) == "retries are"
+    assert missing_feature(("gateway", "workers")) == "several workers are"
     assert missing_feature(("upstream", "keepalive")) == ""
     assert missing_feature(()) == ""
     assert accepted(("routes", 3, "auth")) == ("none",)

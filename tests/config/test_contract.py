@@ -15,6 +15,8 @@ KEYS = """
 gateway: name listen admin store workers trusted_proxies proxy_protocol drain
 http: max_connections max_uri max_headers max_header_bytes max_body header_timeout body_timeout keepalive_timeout
 upstream: connect_timeout response_timeout idle_timeout max_connections queue_timeout keepalive retries retry_budget
+upstream: retry_statuses
+services: require_dependencies
 services: instances balance hash_key dependencies fallback slow_start tls health breaker
 services.instances: url weight zone
 services.tls: ca cert key server_name

@@ -45,7 +45,7 @@ def test_all_faults_are_told_at_once_by_line(faults: Callable[..., Any]) -> None
     assert told == [
         (2, "http.max_uri", 'expected a size such as "8KiB", "10MiB" or a number of bytes, got "8 kilo"'),
         (3, "http.no_such", "there is no such key here"),
-        (6, "services.a.dependencies", "health checks are not available in this version; remove the key or write []"),
+        (6, "services.a.dependencies[0]", 'there is no service "b"'),
         (
             7,
             "routes[0]",

@@ -67,7 +67,7 @@ def test_an_entry_says_what_is_taken_and_what_holds_without_it(line: str) -> Non
 
 def test_what_is_not_available_is_marked() -> None:
     lines = MANUAL.splitlines()
-    retries = lines[lines.index("``retries`` (whole number, default ``2``)") + 1]
-    assert retries.endswith("*Not available yet; it may only say* ``0``.")
+    workers = lines[lines.index("``workers`` (whole number, default ``1``)") + 1]
+    assert workers.endswith("*Not available yet; it may only say* ``1``.")
     assert "*Not available yet.*" in lines[lines.index("[limits.NAME]") : lines.index("[classes.NAME]")]
     assert not any("Not available" in line for line in lines[lines.index("[http]") : lines.index("[upstream]")])

@@ -153,14 +153,15 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
     assert [LINES[number].partition(" =")[0] for number in working] == [
         "#name",
         "#instances",
+        "#instances",
         "#hash_key",
         "#tls",
         "#split",
     ]
-    name, instances, hash_key, tls, split = [switched_on(number, number) for number in working]
+    name, instances, zones, hash_key, tls, split = [switched_on(number, number) for number in working]
     file = tmp_path / "ttagw.toml"
     told: list[Fault] = []
-    for text in (name, instances):
+    for text in (name, instances, zones):
         file.write_text(text)
         assert load(file, {}, EXTRA, told.append)
     file.write_text(hash_key.replace('balance = "p2c" ', 'balance = "hash"'))

@@ -34,8 +34,8 @@ def forgetful(talk: Talk, request: Request) -> None:
 
 @pytest.fixture
 def fresh(tmp_path: Path, service_here: Origin) -> Iterator[Gateway]:
-    """A gateway of whose service connections only this test knows."""
-    with Gateway(tmp_path, {"s": service(service_here.port)}) as running:
+    """A gateway of whose service connections only this test knows, and that tries nothing again for other reasons."""
+    with Gateway(tmp_path, {"s": service(service_here.port)}, upstream={"retries": 0}) as running:
         yield running
 
 

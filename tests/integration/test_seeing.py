@@ -97,6 +97,7 @@ def test_a_line_has_everything_and_nothing_private(gateway: Gateway, origin: Ori
         "bytes_out": len(answer.body),
         "instance": f"127.0.0.1:{origin.port}",
         "tries": 1,
+        "failed": [],
         "reason": "",
     }
     text = gateway.access.read_text()

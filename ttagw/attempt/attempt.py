@@ -275,13 +275,14 @@ class Attempt:
             here = not isinstance(error, UpstreamTimeoutError | UpstreamBrokenError) or isinstance(
                 error, UpstreamClosedError
             )
-            wait = self._wait(instance, now, reached=reached, here=here and not isinstance(error, UpstreamBusyError))
+            busy = isinstance(error, UpstreamBusyError)
+            wait = self._wait(instance, now, reached=reached, here=here and not busy, busy=busy)
             if wait >= 0.0:
                 self._put_off(wait, instance, now, reached=reached)
                 return
         self._over(error)
 
-    def _wait(self, instance: Instance, now: float, *, reached: bool, here: bool) -> float:
+    def _wait(self, instance: Instance, now: float, *, reached: bool, here: bool, busy: bool = False) -> float:
         """Seconds until the next try, or -1: there is none. `here`: the same instance may be asked again."""
         service = self._service
         retries = service.retries
@@ -292,13 +293,15 @@ class Attempt:
         elsewhere = any(each not in tried for tier in service.tiers for each in tier)
         if not elsewhere and not here:
             return -1.0
-        # Where nothing was sent, somebody else can be asked at once.
+        # Where nothing was sent, somebody else can be asked at once; and since the service as a whole is not asked more
+        # than its clients ask, the budget has nothing to do with it, unless there is too much to do already.
+        moved = elsewhere and not reached
         wait = 0.0
-        if reached or not elsewhere:
+        if not moved:
             wait = full_jitter(self._retried + 1, _BACKOFF, _LONGEST_BACKOFF, retries.random)
         if 0.0 < self._exchange.deadline <= now + wait:
             return -1.0
-        if not retries.budget.take(now):
+        if (busy or not moved) and not retries.budget.take(now):
             service.count("budget_exhausted")
             return -1.0
         return wait
