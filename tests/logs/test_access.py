@@ -53,6 +53,7 @@ def test_a_line_is_json_and_says_what_became_of_it() -> None:
         "upstream_ms": 12.5,
         "instance": "up:80",
         "tries": 2,
+        "failed": [],
         "reason": "a_reason",
     }
 

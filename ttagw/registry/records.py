@@ -27,7 +27,7 @@ class Record:
 
     service: str
     id: str
-    """Unique within all services; in logs and metrics."""
+    """In logs and metrics. Unique within its service; where it registered itself, within all."""
     url: str
     """`http://HOST[:PORT]` or `https://HOST[:PORT]`."""
     weight: int = 1

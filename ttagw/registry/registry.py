@@ -87,7 +87,7 @@ class Registry:
         self._checker = checker
         self._monotonic = monotonic
         self._owners: dict[str, str] = {}
-        """Which service has an id."""
+        """Which service has an id, for those who registered themselves."""
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = clock
         self.health_changed: Callable[[Member], None] = lambda member: None  # noqa: ARG005
@@ -139,19 +139,20 @@ class Registry:
         same = old is not None and old.record == record and not old.draining
         member = group.join(record, now, slowly=slowly)
         member.ends = now + lease if lease else 0.0
-        self._owners[record.id] = record.service
+        if record.origin is Origin.SELF:
+            self._owners[record.id] = record.service
         if not same:
             self._check(group, member)
         return old is None
 
     def _may_have(self, record: Record, group: Group) -> None:
-        owner = self._owners.get(record.id)
-        if owner is not None and owner != record.service:
+        owner = self._owners.get(record.id, record.service)
+        if record.origin is Origin.SELF and owner != record.service:
             raise ConflictError(f'an instance of "{owner}" has this id')
         old = group.members.get(record.id)
         if old is not None and old.record.origin is not record.origin:
             raise ConflictError(f"an instance with this id is there already, from: {old.record.origin.value}")
-        if old is None and len(self._owners) >= MOST_INSTANCES:
+        if old is None and sum([len(each.members) for each in self.groups.values()]) >= MOST_INSTANCES:
             raise RegistryFullError
 
     def _check(self, group: Group, member: Member) -> None:
@@ -183,7 +184,8 @@ class Registry:
 
     def _gone(self, service: str, id_: str) -> None:
         self._checker.forget((service, id_))
-        self._owners.pop(id_, None)
+        if self._owners.get(id_) == service:
+            del self._owners[id_]
 
     def replace(self, service: str, origin: Origin, records: Sequence[Record], *, slowly: bool) -> None:
         """These are all the instances of a service that come from `origin`: others of that origin leave."""

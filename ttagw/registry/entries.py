@@ -1,0 +1,110 @@
+"""How a registration looks in the store, and which of two that differ counts.
+
+Every change gets a revision that is larger than any that was seen of the same instance, and at least the time of day in
+milliseconds: a hybrid logical clock (Kulkarni and others, 2014). The larger one counts; of equals, that of the gateway
+whose name is larger: every gateway decides alike, in whatever order it learns of them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ttagw.config.services import Health
+from ttagw.registry.records import Origin, Record
+
+PREFIX = "instances/"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A registration, or that it is over."""
+
+    revision: int
+    by: str
+    """The gateway that made this change."""
+    at: float
+    """Unix time of the change, which is when the lease began."""
+    gone: bool = False
+    url: str = ""
+    weight: int = 1
+    zone: str = ""
+    tags: tuple[str, ...] = ()
+    version: str = ""
+    dependencies: tuple[str, ...] = ()
+    health: dict[str, str | int | float | list[int]] | None = None
+    ttl: float = 0.0
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What is compared."""
+        return self.revision, self.by
+
+
+_decoder = msgspec.json.Decoder(Entry)
+encode = msgspec.json.Encoder().encode
+
+
+def decode(raw: bytes) -> Entry:
+    """Raises `ValueError` for what is no entry."""
+    try:
+        return _decoder.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
+
+
+def revision(seen: int, wall: float) -> int:
+    """A revision for a change at this Unix time, after one that was seen."""
+    return max(seen + 1, int(wall * 1000))
+
+
+def to_entry(record: Record, number: int, by: str, wall: float) -> Entry:
+    """What is stored for a record."""
+    health = None
+    if record.health is not None:
+        health = {name: getattr(record.health, name) for name in type(record.health).model_fields}
+        health["expect"] = list(record.health.expect)
+    return Entry(
+        revision=number,
+        by=by,
+        at=wall,
+        url=record.url,
+        weight=record.weight,
+        zone=record.zone,
+        tags=record.tags,
+        version=record.version,
+        dependencies=record.dependencies,
+        health=health,
+        ttl=record.ttl,
+    )
+
+
+def to_record(service: str, id_: str, entry: Entry) -> Record:
+    """The record of an entry."""
+    health = None
+    if entry.health is not None:
+        # What was stored has been through the configuration's own checks, which want durations as texts.
+        values = {**entry.health, "expect": tuple(entry.health.get("expect", ()))}  # type: ignore[arg-type]
+        health = Health.model_construct(**values)  # type: ignore[arg-type]
+    return Record(
+        service=service,
+        id=id_,
+        url=entry.url,
+        weight=entry.weight,
+        zone=entry.zone,
+        tags=entry.tags,
+        version=entry.version,
+        dependencies=entry.dependencies,
+        health=health,
+        origin=Origin.SELF,
+        ttl=entry.ttl,
+    )
+
+
+def key_of(service: str, id_: str) -> str:
+    """Where the store keeps an instance."""
+    return f"{PREFIX}{service}/{id_}"
+
+
+def place_of(key: str) -> tuple[str, str] | None:
+    """Service and id of a key, None if it is none of ours."""
+    service, slash, id_ = key.removeprefix(PREFIX).partition("/")
+    return (service, id_) if slash and id_ and key.startswith(PREFIX) else None
