@@ -100,7 +100,7 @@ class Attempt:
     def _ask(self, instances: Sequence[Instance], key: bytes, now: float, instance: Instance | None = None) -> None:
         """Try one of these whose breaker admits it; or one that is asked all the same; or say that there is none."""
         left = instances
-        last: Instance | None = None
+        spared: list[Instance] = []
         while left:
             if instance is None:
                 instance = self._service.chooser.choose(left, key, now)
@@ -110,13 +110,15 @@ class Attempt:
                     self._try(instance, place, now)
                     return
             else:
-                last = instance
+                spared.append(instance)
             refused = instance
             left = [each for each in left if each is not refused]
             instance = None
-        if last is not None and (place := last.breaker.admit(now)):
-            self._try(last, place, now)
-            return
+        for each in spared:
+            place = each.breaker.admit(now)
+            if place:
+                self._try(each, place, now)
+                return
         self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
 
     def _may_probe(self, instance: Instance, instances: Sequence[Instance]) -> bool:

@@ -1,60 +1,23 @@
 from __future__ import annotations
 
-from collections import Counter
 from random import Random
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ttagw.attempt import Attempt, forward_to, split
+from tests.attempt.up import STALE, Up
+from ttagw.attempt import Attempt
 from ttagw.core.balance import make
-from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.errors import ConnectTimeoutError, UpstreamClosedError, UpstreamUnavailableError
 from ttagw.model import Exchange, Reply
-from ttagw.pipeline import Pipeline
 from ttagw.testing import (
-    Clock,
     RecordingSink,
     RecordingSource,
     ScriptedConnection,
     ScriptedPool,
-    Timers,
-    exchange,
-    instance,
-    service,
 )
-from ttagw.web.render import render
-
-STALE = UpstreamClosedError("closed_before_answer")
-
-
-class Up:
-    """A service of some instances whose pools do what the test says."""
-
-    def __init__(self, count: int = 2, **more: Any) -> None:
-        self.clock = Clock()
-        self.pipeline = Pipeline(render)
-        self.pools = [ScriptedPool() for _ in range(count)]
-        self.timers = Timers()
-        self.instances = [instance(f"up{number}", pool, self.clock) for number, pool in enumerate(self.pools)]
-        self.service = service(self.instances, self.clock, retries=2, timers=self.timers, **more)
-        self.ends: Counter[int] = Counter()
-
-    def ask(self, method: bytes = b"GET", *, length: int = 0) -> tuple[Exchange, RecordingSink, Attempt]:
-        sink = RecordingSink()
-        made = exchange(method, sink=sink, length=length)
-        made.on_end.append(lambda ended: self.ends.update((id(ended),)))
-        sink.over = lambda: self.pipeline.end(made)
-        attempt = Attempt(self.pipeline, made, self.service, b"/up")
-        attempt.start()
-        return made, sink, attempt
-
-    @property
-    def in_flight(self) -> list[int]:
-        return [instance.in_flight for instance in self.instances]
 
 
 def test_a_ready_connection_is_used_at_once() -> None:
@@ -255,55 +218,6 @@ class Machine(RuleBasedStateMachine):
 
 Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestMachine = Machine.TestCase
-
-
-# Where to
-
-
-def test_a_route_forwards_to_its_service_at_the_rewritten_path() -> None:
-    up = Up(1)
-    up.pools[0].ready += [ScriptedConnection(), ScriptedConnection()]
-    plain, rewritten = up.pools[0].ready
-    made = exchange()
-    made.path = b"/players/7"
-    made.params = (b"7",)
-    forward_to(lambda each: up.service, None)(up.pipeline, made)
-    forward_to(lambda each: up.service, compile_rewrite("/players/{id}", "/v1/p/{id}"))(up.pipeline, made)
-    assert isinstance(plain, ScriptedConnection)
-    assert isinstance(rewritten, ScriptedConnection)
-    assert (plain.target, rewritten.target) == (b"/players/7", b"/v1/p/7")
-
-
-def test_the_key_of_an_exchange_chooses_the_instance() -> None:
-    up = Up(3)
-    up.service.chooser = make("hash", lambda: 0.0)
-    up.service.key = lambda made: made.path
-    assert len({up.ask()[0].instance for _ in range(10)}) == 1
-
-
-@given(st.text(max_size=8), st.integers(1, 9), st.integers(0, 9))
-def test_a_split_is_sticky(salt: str, one: int, two: int) -> None:
-    first, second = Up(1).service, Up(1).service
-    pick = split([(first, one), (second, two)], salt)
-    made = exchange()
-    assert pick(made) is pick(made)
-    assert pick(made) in (first, second)
-
-
-def test_a_split_divides_by_weight() -> None:
-    first, second = Up(1).service, Up(1).service
-    pick = split([(first, 3), (second, 1)], "route")
-    other = split([(first, 3), (second, 1)], "another")
-    counts, same = Counter[int](), 0
-    for number in range(4000):
-        made = exchange()
-        made.client = f"10.0.{number >> 8}.{number & 255}"
-        counts[id(pick(made))] += 1
-        same += pick(made) is other(made)
-    assert 2850 < counts[id(first)] < 3150
-    assert counts[id(first)] + counts[id(second)] == 4000
-    # Independent splits agree on 3/4 · 3/4 + 1/4 · 1/4 of the people.
-    assert 2350 < same < 2650
 
 
 def test_an_instance_that_fails_looks_slower_than_one_that_takes_long() -> None:
