@@ -177,6 +177,9 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
             "state",
             "kind",
             "version",
+            "outcome",
+            "result",
+            "what",
         }
 
 

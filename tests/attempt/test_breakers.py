@@ -22,7 +22,7 @@ TWO = Settings(consecutive_failures=2, open_for=30.0, half_open_calls=1)
 @pytest.mark.parametrize("streamed", [True, False])
 def test_an_answer_of_5xx_is_a_failure_of_instance_and_service(status: int, streamed: bool) -> None:
     up = Up(1, guard=ONE, breaker=ONE)
-    made, _, attempt = up.sent(b"POST")
+    _, _, attempt = up.sent(b"POST")
     if streamed:
         attempt.answered(Reply(status, []), RecordingSource(), up.clock())
         attempt.finished()
