@@ -1,7 +1,7 @@
 """What a store is: keys with values that may end by themselves, and word of what changed.
 
-Keys are short ASCII text with `/` between their parts; values are bytes that the caller makes sense of, up to
-`MOST_BYTES`. Times to live are seconds.
+Keys are short printable ASCII with `/` between their parts, up to `MOST_KEY`; values are bytes that the caller makes
+sense of, up to `MOST_BYTES`. Times to live are seconds; one that is over already counts as `LEAST_TTL`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,15 @@ from typing import NamedTuple, Protocol
 
 MOST_BYTES = 256 * 1024
 """Bytes of one value, at the most."""
+
+MOST_KEY = 512
+"""Characters of one key, at the most."""
+
+LEAST_TTL = 0.001
+"""Seconds that a value stays, at the least."""
+
+MOST_TTL = 10 * 366 * 86400.0
+"""Seconds that a value with an end stays, at the most: ten years."""
 
 DEADLINE = 1.0
 """Seconds within which every operation ends, one way or the other."""
@@ -29,7 +38,7 @@ class StoreAwayError(StoreError):
 
 
 class StoreRefusedError(StoreError):
-    """The store answered that it will not: it is full, read-only, or does not know us."""
+    """The store answered that it will not: full, read-only, or not for what was asked. Nothing was done."""
 
 
 class StoreFileError(StoreError):
@@ -62,7 +71,7 @@ class Store(Protocol):
 
     @property
     def state(self) -> StoreState:
-        """How it is doing now."""
+        """How it is doing now. While it is not up every operation fails at once, with this reason."""
 
     async def start(self) -> None:
         """Begin. Raises `StoreFileError` for a file that cannot be used; a Redis that is away is awaited instead."""
