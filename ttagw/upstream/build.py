@@ -35,7 +35,8 @@ class Surroundings:
 
 def build_service(name: str, config: ServiceConfig, upstream: Upstream, around: Surroundings) -> Service:
     """A service with a pool for each instance. Nothing connects yet. Raises `TlsFileError`."""
-    instances = [_instance(each.url, each.weight, config, upstream, around) for each in config.instances]
+    fixed = [each for each in config.instances if not each.source]
+    instances = [_instance(each.url, each.weight, config, upstream, around) for each in fixed]
     chooser = balance.make(config.balance, around.random)
     key = _key(config.hash_key) if config.balance == "hash" else None
     return Service(name, instances, chooser, key, around.monotonic)
