@@ -6,9 +6,10 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ttagw.config import Config, Finding
+from ttagw.config import Config, ConfigError, Finding
 from ttagw.config.faults import Key
 from ttagw.config.files import unreadable
+from ttagw.config.instances import load_instances
 from ttagw.core.pattern import Pattern, PatternError, Shape
 from ttagw.core.rewrite import RewriteError
 from ttagw.core.rewrite import compile as compile_rewrite
@@ -47,6 +48,19 @@ def certificates(config: Config) -> list[Finding]:
             client_options(hosts[0] or "" if hosts else "localhost", tls)
         except TlsFileError as error:
             findings.append((("services", name, "tls"), str(error)))
+    return findings
+
+
+def instance_files(config: Config) -> list[Finding]:
+    """What is wrong in files of instances; those that cannot be read have been found already."""
+    findings: list[Finding] = []
+    for name, service in config.services.items():
+        for index, instance in enumerate(service.instances):
+            if instance.source == "file" and not unreadable(instance.path):
+                try:
+                    load_instances(instance.path)
+                except ConfigError as error:
+                    findings += [(("services", name, "instances", index), str(fault)) for fault in error.faults]
     return findings
 
 
@@ -120,5 +134,5 @@ def summary(config: Config) -> str:
     return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
 
 
-EXTRA = (routes, certificates, listeners)
+EXTRA = (routes, certificates, instance_files, listeners)
 """What `load` is given besides its own checks."""

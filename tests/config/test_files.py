@@ -18,6 +18,8 @@ NAMED = [
     ('services.a = {instances = ["https://h"], tls = {ca = "x"}}', "services.a.tls.ca"),
     ('services.a = {instances = ["https://h"], tls = {cert = "x", key = ""}}', "services.a.tls.cert"),
     ('services.a = {instances = ["https://h"], tls = {key = "x"}}', "services.a.tls.key"),
+    ('services.a.instances = ["http://h", "file:x"]', "services.a.instances[1]"),
+    ('services.a.instances = [{url = "file:x", zone = "b"}]', "services.a.instances[0]"),
     ('auth.issuers = [{issuer = "i", jwks_file = "x"}]', "auth.issuers[0].jwks_file"),
     ('auth.issuers = [{issuer = "i", algorithms = ["HS256"], secret_file = "x"}]', "auth.issuers[0].secret_file"),
     ('auth.api_keys.file = "x"', "auth.api_keys.file"),
@@ -55,6 +57,12 @@ def test_it_is_told_with_its_line(faults: Callable[..., Any], tmp_path: Path) ->
     assert faults(text) == [(4, "services.a.tls.ca", f"{tmp_path / 'x'}: cannot be read: No such file or directory")]
 
 
+def test_a_file_of_instances_is_told_with_its_line_too(faults: Callable[..., Any], tmp_path: Path) -> None:
+    text = '[services.a]\ninstances = [\n"http://h",\n"file:x"]\n'
+    told = [(4, "services.a.instances[1]", f"{tmp_path / 'x'}: cannot be read: No such file or directory")]
+    assert faults(text) == told
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert unreadable(str(tmp_path)) == "not a file"
     (tmp_path / "x").write_bytes(b"")
@@ -83,6 +91,8 @@ def test_paths_become_absolute_wherever_they_stand() -> None:
         "services": {
             "a": {"instances": ["https://h"], "tls": {"ca": "ca.pem", "key": "/k", "server_name": "n"}},
             "b": 5,
+            "c": {"instances": ["file:f", {"url": "file:../g", "zone": "z"}, {"zone": "z"}, "file:/h", "file:", 5]},
+            "d": {"instances": ["file://x", {"url": 5}]},
         },
         "auth": {"issuers": [{"jwks_file": "j"}, 5], "api_keys": {"file": "f"}, "upstream": 5},
         "routes": [{"validate": "v", "path": "p"}],
@@ -95,6 +105,17 @@ def test_paths_become_absolute_wherever_they_stand() -> None:
         "services": {
             "a": {"instances": ["https://h"], "tls": {"ca": "/etc/x/ca.pem", "key": "/k", "server_name": "n"}},
             "b": 5,
+            "c": {
+                "instances": [
+                    "file:/etc/x/f",
+                    {"url": "file:/etc/x/../g", "zone": "z"},
+                    {"zone": "z"},
+                    "file:/h",
+                    "file:",
+                    5,
+                ]
+            },
+            "d": {"instances": ["file://x", {"url": 5}]},
         },
         "auth": {"issuers": [{"jwks_file": "/etc/x/j"}, 5], "api_keys": {"file": "/etc/x/f"}, "upstream": 5},
         "routes": [{"validate": "/etc/x/v", "path": "p"}],

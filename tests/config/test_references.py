@@ -55,6 +55,21 @@ def found(text: str) -> list[tuple[str, str]]:
             '"http://[0:0:0:0:0:0:0:1]:80" is the same as "http://[::1]"',
         ),
         (
+            'services.a = {instances = ["srv+http://_a.b", "srv+https://_a.b", "srv+http://_A.b."]}',
+            "services.a.instances[2]",
+            '"srv+http://_A.b." is the same as "srv+http://_a.b"',
+        ),
+        (
+            'services.a = {instances = ["file:/a/b?c", "file:/a/b#c", "file:/a/x/../b?c"]}',
+            "services.a.instances[2]",
+            '"file:/a/x/../b?c" is the same as "file:/a/b?c"',
+        ),
+        (
+            'services.a = {instances = ["srv+http://_a.b"], tls = {}}',
+            "services.a.tls",
+            "is for instances at https://, and there is none",
+        ),
+        (
             'services.a = {instances = ["http://h"], tls = {}}',
             "services.a.tls",
             "is for instances at https://, and there is none",
@@ -179,3 +194,8 @@ def test_a_circle_of_roles_is_told_of_each_in_it() -> None:
 def test_names_of_routes_are_unique() -> None:
     routes = ", ".join([f'{{name = "{name}", path = "/{place}", service = "a"}}' for place, name in enumerate("xyx")])
     assert found(f"{A}routes = [{routes}]") == [("routes[2].name", 'the name "x" is taken by routes[0]')]
+
+
+@pytest.mark.parametrize("url", ["https://h", "srv+https://_a.b", "file:/a"])
+def test_what_may_speak_tls_may_have_tls(url: str) -> None:
+    assert found(f'services.a = {{instances = ["{url}"], tls = {{}}}}') == []

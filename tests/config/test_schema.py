@@ -110,6 +110,8 @@ def test_the_shipped_file_is_taken() -> None:
         ("abuse.threshold = 10", False),
         ('gateway.trusted_proxies = ["10.0.0.0/8"]', True),
         ('services.a.instances = ["http://h", {url = "http://h", weight = 2}]', True),
+        ('services.a.instances = ["srv+http://_a._tcp.b", {url = "file:a.toml", zone = "b"}]', True),
+        ("services.a.instances = []", True),
         ("services.a.instances = [5]", False),
         ("services.a = {}", False),
         ('services."a b".instances = ["http://h"]', False),

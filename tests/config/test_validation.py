@@ -22,7 +22,10 @@ SHORT = {
     "<NAME>": 'expected a name of up to 64 letters, digits, ".", "_" and "-", got',
     "<NETWORK>": 'expected a network such as "10.0.0.0/8" or "2001:db8::/32", got',
     "<SIZE>": 'expected a size such as "8KiB", "10MiB" or a number of bytes, got',
-    "<URL>": 'expected an address such as "http://127.0.0.1:8082", got',
+    "<URL>": 'expected an address such as "http://127.0.0.1:8082", "srv+http://_game._tcp.internal" or '
+    '"file:instances.toml", got',
+    "<SRV>": 'expected a name with SRV records, without a port, such as "srv+http://_game._tcp.internal", got',
+    "<FILE>": 'expected a path such as "file:instances.toml", got',
     "<VALUE>": "expected printable characters of latin-1, with no line breaks, and no space around them",
 }
 
@@ -60,7 +63,6 @@ upstream.retry_budget = true                 | upstream.retry_budget | expected 
 services = []                                | services | expected a table, got a list
 services."a b" = {instances = ["http://h"]}  | services."a b" | <NAME> "a b"
 services.a = {}                              | services.a.instances | must be given
-services.a.instances = []                    | services.a.instances | expected at least one in this list
 services.a.instances = "http://h"            | services.a.instances | expected a list, got "http://h"
 services.a.instances = [5]                   | services.a.instances[0] | expected an address or a table with url, got 5
 services.a.instances = [{weight = 2}]        | services.a.instances[0].url | must be given
@@ -72,6 +74,16 @@ services.a.instances = ["http://h:"]         | services.a.instances[0].url | <UR
 services.a.instances = ["http://[:::1]"]     | services.a.instances[0].url | <URL> "http://[:::1]"
 services.a.instances = ["HTTPS://h"]         | services.a.instances[0].url | <URL> "HTTPS://h"
 services.a.instances = ["http://u:secret@h"] | services.a.instances[0].url | expected an address without a user and password
+services.a.instances = ["srv+http://u:s@h"]  | services.a.instances[0].url | expected an address without a user and password
+services.a.instances = ["srv+http://a.b:80"] | services.a.instances[0].url | <SRV> "srv+http://a.b:80"
+services.a.instances = ["srv+ftp://_a.b"]    | services.a.instances[0].url | <SRV> "srv+ftp://_a.b"
+services.a.instances = ["srv+http://_a"]     | services.a.instances[0].url | <SRV> "srv+http://_a"
+services.a.instances = ["srv+http://a..b"]   | services.a.instances[0].url | <SRV> "srv+http://a..b"
+services.a.instances = ["file:"]             | services.a.instances[0].url | <FILE> "file:"
+services.a.instances = ["file:///a.toml"]    | services.a.instances[0].url | <FILE> "file:///a.toml"
+services.a.instances = [{url = "file:a", weight = 2}]       | services.a.instances[0].weight | has no meaning here: the instances in the file have weights
+services.a.instances = [{url = "srv+http://a.b", weight = 2}] | services.a.instances[0].weight | has no meaning here: the SRV records have weights
+services.a.instances = [{url = "file:a", tags = ["x"]}]     | services.a.instances[0].tags | there is no such key here
 service balance = "fast"                     | services.a.balance | expected p2c, round_robin, least_conn or hash, got "fast"
 service hash_key = "header:"                 | services.a.hash_key | expected session, user, ip, header:NAME or cookie:NAME, got "header:"
 service tls = "x"                            | services.a.tls | expected a table, got "x"
@@ -124,6 +136,9 @@ gateway.listen = ["systemd:domain=INET:index=0"]
 upstream = {queue_timeout = "0s", keepalive = "0s"}
 http = {max_body = 0, max_uri = 8192}
 services.a.instances = ["https://a.b_c-d:65535", "http://[2001:db8::1]:80", {url = "http://10.0.0.1", zone = "b"}]
+services.a.instances = []
+services.a.instances = ["srv+http://_game._tcp.internal.", {url = "srv+https://game.consul", zone = "b"}]
+services.a.instances = ["file:/a/b@c.toml", {url = "file:../a.toml", zone = "b"}]
 service hash_key = "cookie:a_b"
 route hosts = ["a", "*.b.c", "127.0.0.1", "[::1]", "xn--p1ai"]
 route methods = ["GET", "M-SEARCH"], headers = {"x-a" = ""}, set_response_headers = {x = "a\tb é"}

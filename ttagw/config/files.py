@@ -23,6 +23,18 @@ def absolute(document: dict[str, Any], folder: Path) -> None:
         value = table.get(name)
         if isinstance(value, str) and value and value != "-":
             table[name] = str(folder / value)
+    for service in _tables(document.get("services")):
+        instances = service.get("instances")
+        if isinstance(instances, list):
+            service["instances"] = [_file(each, folder) for each in instances]
+
+
+def _file(instance: Any, folder: Path) -> Any:
+    """An instance, the path of its URL absolute if it has one."""
+    if isinstance(instance, dict) and "url" in instance:
+        return {**instance, "url": _file(instance["url"], folder)}
+    path = instance[len("file:") :] if isinstance(instance, str) and instance.startswith("file:") else ""
+    return f"file:{folder / path}" if path and not path.startswith("//") else instance
 
 
 def _places(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
@@ -60,6 +72,7 @@ def missing(config: Config) -> list[Finding]:
     for name, service in config.services.items():
         if service.tls is not None:
             named += [(("services", name, "tls", key), getattr(service.tls, key)) for key in _TLS]
+        named += [(("services", name, "instances", index), each.path) for index, each in enumerate(service.instances)]
     for index, issuer in enumerate(config.auth.issuers):
         named += [(("auth", "issuers", index, key), getattr(issuer, key)) for key in ("jwks_file", "secret_file")]
     named.append((("auth", "api_keys", "file"), config.auth.api_keys.file))

@@ -35,9 +35,9 @@ def load(
     `notice` is told what is no fault, and still not what somebody can have meant.
     """
     path = Path(path)
-    text = _read(path)
+    text = read_text(path)
     variables = Variables(environ)
-    document = variables.fill(_parse(path, text))
+    document = variables.fill(parse_text(path, text))
     absolute(document, path.parent.absolute())
     config, findings = _check(document, variables, extra_checks)
     lines = Lines(text)
@@ -52,7 +52,8 @@ def load(
     return config
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file. Raises `ConfigError`."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -66,7 +67,8 @@ def _read(path: Path) -> str:
         raise ConfigError([Fault(line, "", "not UTF-8 text", str(path))]) from None
 
 
-def _parse(path: Path, text: str) -> dict[str, Any]:
+def parse_text(path: Path, text: str) -> dict[str, Any]:
+    """The document that a text is. Raises `ConfigError`."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

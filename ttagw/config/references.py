@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
 from ttagw.config.routes import Route
-from ttagw.config.services import Service
+from ttagw.config.services import Service, place_of
 from ttagw.core.headers import PASS, REQUESTS, RESPONSES, TRUSTED
-
-_PORTS = {"http": 80, "https": 443}
 
 
 def check(config: Config) -> list[Finding]:
@@ -78,27 +74,18 @@ def _service(config: Config, name: str, service: Service) -> Iterator[Finding]:
     if service.fallback and service.fallback not in config.fallbacks:
         yield ("fallback",), f'there is no fallback "{service.fallback}"'
     if service.tls is not None:
-        if not any(each.url.startswith("https:") for each in service.instances):
+        if not any(each.may_be_secure for each in service.instances):
             yield ("tls",), "is for instances at https://, and there is none"
         if bool(service.tls.cert) != bool(service.tls.key):
             yield ("tls",), "cert and key go together"
     yield from _same_place(service)
 
 
-def _host(name: str) -> str:
-    """One spelling of a host."""
-    try:
-        return str(ip_address(name))
-    except ValueError:
-        return name.rstrip(".")
-
-
 def _same_place(service: Service) -> Iterator[Finding]:
-    """Two instances that are one: `http://h` and `http://h:80` are."""
+    """Two instances that are one."""
     seen: dict[tuple[str | int | None, ...], int] = {}
     for index, instance in enumerate(service.instances):
-        url = urlsplit(instance.url)
-        first = seen.setdefault((url.scheme, _host(url.hostname or ""), url.port or _PORTS.get(url.scheme)), index)
+        first = seen.setdefault(place_of(instance.url), index)
         if first != index:
             other = service.instances[first].url
             same = "listed twice" if other == instance.url else f'the same as "{other}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def validate(document: dict[str, Any]) -> Validated:
         return Validated(_read(document), [])
     except ValidationError as error:
         details = error.errors()
-    findings = [(_key(each), _sentence(each)) for each in details]
+    findings = findings_of(details)
     left_out = tuple([_table_key(key) for key, _ in findings])
     if any(each["type"] == "missing" or each["loc"][-1:] == ("[key]",) for each in details):
         return Validated(None, findings)
@@ -61,6 +62,11 @@ def validate(document: dict[str, Any]) -> Validated:
         return Validated(_read(rest), findings, left_out)
     except ValidationError:
         return Validated(None, findings)
+
+
+def findings_of(details: Sequence[ErrorDetails]) -> list[Finding]:
+    """What pydantic found, in our words."""
+    return [(_key(each), _sentence(each)) for each in details]
 
 
 def _read(document: dict[str, Any]) -> Config:
