@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ttagw.config import Config, Finding
+from ttagw.auth import keyfile
+from ttagw.config import Config, ConfigError, Finding
 from ttagw.config.faults import Key
 from ttagw.config.files import unreadable
 from ttagw.core.pattern import Pattern, PatternError, Shape
@@ -48,6 +49,18 @@ def certificates(config: Config) -> list[Finding]:
         except TlsFileError as error:
             findings.append((("services", name, "tls"), str(error)))
     return findings
+
+
+def api_keys(config: Config) -> list[Finding]:
+    """Everything that is wrong in the file of keys; one that cannot be read has been found already."""
+    path = config.auth.api_keys.file
+    if not path or unreadable(path):
+        return []
+    try:
+        keyfile.load(path)
+    except ConfigError as error:
+        return [(("auth", "api_keys", "file"), str(fault)) for fault in error.faults]
+    return []
 
 
 def listeners(config: Config) -> list[Finding]:
@@ -120,5 +133,5 @@ def summary(config: Config) -> str:
     return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
 
 
-EXTRA = (routes, certificates, listeners)
+EXTRA = (routes, certificates, api_keys, listeners)
 """What `load` is given besides its own checks."""

@@ -35,9 +35,9 @@ def load(
     `notice` is told what is no fault, and still not what somebody can have meant.
     """
     path = Path(path)
-    text = _read(path)
+    text, parsed = read_toml(_read(path), path)
     variables = Variables(environ)
-    document = variables.fill(_parse(path, text))
+    document = variables.fill(parsed)
     absolute(document, path.parent.absolute())
     config, findings = _check(document, variables, extra_checks)
     lines = Lines(text)
@@ -52,11 +52,20 @@ def load(
     return config
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError([Fault(0, "", f"cannot be read: {error.strerror}", str(path))]) from None
+
+
+def read_toml(raw: bytes, path: Path) -> tuple[str, dict[str, Any]]:
+    """What is in a TOML file, as text and parsed. Raises `ConfigError`; `path` is for what it says."""
+    text = _decoded(raw, path)
+    return text, _parse(path, text)
+
+
+def _decoded(raw: bytes, path: Path) -> str:
     if raw.startswith(codecs.BOM_UTF8):
         raise ConfigError([Fault(1, "", "begins with a byte order mark; save it as UTF-8 without one", str(path))])
     try:

@@ -21,6 +21,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a table",
+    "datetime_type": "a date with a time",
     "model_type": "a table",
 }
 _BOUNDS = {
@@ -61,6 +62,11 @@ def validate(document: dict[str, Any]) -> Validated:
         return Validated(_read(rest), findings, left_out)
     except ValidationError:
         return Validated(None, findings)
+
+
+def findings_of(error: ValidationError) -> list[Finding]:
+    """Where each fault is, and a sentence of ours about it."""
+    return [(_key(each), _sentence(each)) for each in error.errors()]
 
 
 def _read(document: dict[str, Any]) -> Config:
