@@ -173,3 +173,18 @@ def test_a_certificate_that_fits_is_taken(pem: dict[str, str]) -> None:
 
 def test_a_socket_of_systemd_is_not_needed_for_the_check() -> None:
     assert listening("systemd:domain=INET:index=7") == []
+
+
+def test_what_is_wrong_with_the_keys_is_said_with_its_line_there(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text("[keys.a]\nhash = 5\nname = 5\n")
+    config = config_of(f'auth.api_keys.file = "{file}"')
+    place = ("auth", "api_keys", "file")
+    assert checks.api_keys(config) == [
+        (place, f"{file}:2: keys.a.hash: expected a string, got 5"),
+        (place, f"{file}:3: keys.a.name: there is no such key here"),
+    ]
+    file.write_text("")
+    assert checks.api_keys(config) == []
+    file.unlink()
+    assert checks.api_keys(config) == checks.api_keys(config_of("")) == []

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ttagw.auth import keyfile
 from ttagw.config import Config, ConfigError, Finding
 from ttagw.config.faults import Key
 from ttagw.config.files import unreadable
@@ -62,6 +63,18 @@ def instance_files(config: Config) -> list[Finding]:
                 except ConfigError as error:
                     findings += [(("services", name, "instances", index), str(fault)) for fault in error.faults]
     return findings
+
+
+def api_keys(config: Config) -> list[Finding]:
+    """Everything that is wrong in the file of keys; one that cannot be read has been found already."""
+    path = config.auth.api_keys.file
+    if not path or unreadable(path):
+        return []
+    try:
+        keyfile.load(path)
+    except ConfigError as error:
+        return [(("auth", "api_keys", "file"), str(fault)) for fault in error.faults]
+    return []
 
 
 def listeners(config: Config) -> list[Finding]:
@@ -134,5 +147,5 @@ def summary(config: Config) -> str:
     return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
 
 
-EXTRA = (routes, certificates, instance_files, listeners)
+EXTRA = (routes, certificates, instance_files, api_keys, listeners)
 """What `load` is given besides its own checks."""

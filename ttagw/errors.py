@@ -7,7 +7,7 @@ fixed token, never anything the client sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ class Blame(Enum):
 
 
 class GatewayError(Exception):
-    """An answer that the gateway gives itself; rendered in one place, `ttagw.web.render`."""
+    """An answer that the gateway gives itself; as a document it is rendered by `ttagw.problem`."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -80,6 +80,55 @@ class UpgradeRefusedError(MalformedRequestError):
     detail = "The request asked for an upgrade to a protocol that this address does not offer."
 
 
+class InvalidDocumentError(GatewayError):
+    """A document of the admin API that is not JSON, or does not have the right form; `errors` says where."""
+
+    status = 400
+    code = "invalid_document"
+    title = "This document could not be used"
+    detail = "The document does not have the form that is expected here; the list says where."
+    blame = Blame.CLIENT
+
+    def __init__(self, reason: str = "", *, errors: Sequence[tuple[str, str]] = ()) -> None:
+        """`errors`: fields, and a sentence about each."""
+        super().__init__(reason)
+        self.errors = tuple(errors)
+
+
+class CredentialsRequiredError(GatewayError):
+    """Nobody has said who is asking."""
+
+    status = 401
+    code = "credentials_required"
+    title = "Please say who is asking"
+    detail = "This needs a key. It is sent as Authorization: Bearer KEY."
+    blame = Blame.CLIENT
+    challenge: ClassVar[bytes] = b"Bearer"
+    """`WWW-Authenticate` (RFC 6750 §3)."""
+
+    def __init__(self, reason: str = "", *, detail: str = "") -> None:
+        super().__init__(reason, detail=detail, fields=((b"www-authenticate", self.challenge),))
+
+
+class CredentialsRefusedError(CredentialsRequiredError):
+    """A key that is not known, no longer or never."""
+
+    code = "credentials_refused"
+    title = "This key is not known here"
+    detail = "The key that was sent is not known here, or its time is over."
+    challenge = b'Bearer error="invalid_token"'
+
+
+class NotAllowedError(GatewayError):
+    """It is known who is asking, and that is not enough."""
+
+    status = 403
+    code = "not_allowed"
+    title = "This is for others to do"
+    detail = "This key does not have what is needed for this."
+    blame = Blame.CLIENT
+
+
 class RouteNotFoundError(GatewayError):
     """No route answers this host, path and headers."""
 
@@ -87,6 +136,26 @@ class RouteNotFoundError(GatewayError):
     code = "route_not_found"
     title = "Nothing is here"
     detail = "There is nothing at this address."
+    blame = Blame.CLIENT
+
+
+class ServiceNotFoundError(GatewayError):
+    """The admin API was asked about a service that does not exist."""
+
+    status = 404
+    code = "service_not_found"
+    title = "There is no such service"
+    detail = "No service has this name."
+    blame = Blame.CLIENT
+
+
+class InstanceNotFoundError(GatewayError):
+    """The admin API was asked about an instance that is not registered, or whose lease has run out."""
+
+    status = 404
+    code = "instance_not_found"
+    title = "There is no such instance"
+    detail = "No instance of this service has this id. One that renews its lease registers again."
     blame = Blame.CLIENT
 
 
@@ -117,6 +186,16 @@ class RequestTimeoutError(GatewayError):
     close = True
 
 
+class InstanceConflictError(GatewayError):
+    """Another instance has this id or this address, and does not belong to whoever asks."""
+
+    status = 409
+    code = "instance_conflict"
+    title = "Another instance has this place"
+    detail = "Another instance has this id or this address, so it was not changed."
+    blame = Blame.CLIENT
+
+
 class BodyTooLargeError(GatewayError):
     """More request body than the route takes."""
 
@@ -139,6 +218,16 @@ class UriTooLongError(GatewayError):
     close = True
 
 
+class MediaTypeError(GatewayError):
+    """A document of the admin API that does not say that it is JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "This kind of document is not read here"
+    detail = "Documents are read as application/json, and without a Content-Encoding."
+    blame = Blame.CLIENT
+
+
 class ExpectationError(GatewayError):
     """An `Expect` other than `100-continue` (RFC 9110 §10.1.1)."""
 
@@ -148,6 +237,16 @@ class ExpectationError(GatewayError):
     detail = "The only expectation that can be met here is 100-continue."
     blame = Blame.CLIENT
     close = True
+
+
+class TooManyRefusalsError(GatewayError):
+    """One address has sent too many keys that are not known."""
+
+    status = 429
+    code = "too_many_refusals"
+    title = "This is a good moment for a pause"
+    detail = "Several keys from this address were not known. Please wait a little before the next one."
+    blame = Blame.CLIENT
 
 
 class HeadersTooLargeError(GatewayError):
@@ -232,6 +331,33 @@ class TooManyConnectionsError(GatewayError):
     title = "Many people are here right now"
     detail = "The gateway has as many connections as it can serve well. Please try again shortly."
     close = True
+
+
+class CheckingBusyError(GatewayError):
+    """As many keys are being checked, or wait for it, as there is room for."""
+
+    status = 503
+    code = "checking_busy"
+    title = "Many keys are being checked right now"
+    detail = "This key could not be checked at the moment. Please try again shortly."
+
+
+class TooManyReadersError(GatewayError):
+    """As many follow the events as there is room for."""
+
+    status = 503
+    code = "too_many_readers"
+    title = "Many people are following the events"
+    detail = "There is no room for another reader of the events at the moment. Please try again shortly."
+
+
+class NotInTimeError(GatewayError):
+    """What the admin API was asked for was not done in time; it may be done still."""
+
+    status = 503
+    code = "not_in_time"
+    title = "This takes longer than it should"
+    detail = "It was not done in time. It is safe to ask again."
 
 
 class ConnectTimeoutError(UpstreamUnavailableError):

@@ -45,13 +45,14 @@ auth.leeway = "30s"                         | checking tokens is |
 auth.issuers = [{issuer = "i"}]             | checking tokens is | []
 auth.query_token = "t"                      | checking tokens is | ""
 auth.roles.patient.inherits = []            | checking tokens is |
+auth.upstream.secret_file = "s"             | checking tokens is |
 websocket.ping = "25s"                      | WebSocket sessions are |
 websocket.idle.normal = "1m"                | WebSocket sessions are |
 safety.budget = "200ms"                     | safety screening is |
 safety.service = "a"                        | safety screening is | ""
 safety.refuse_at = "danger"                 | safety screening is | ""
 safety.escalate_at = "danger"               | safety screening is | ""
-safety.alerts.webhooks = []                 | safety screening is |
+safety.alerts.acknowledge_within.danger = "1m" | acknowledging alerts is |
 audit.path = "a"                            | the audit trail is |
 audit.pseudonym_key_file = "k"              | the audit trail is | ""
 tracing.endpoint = "http://h"               | tracing is | ""
@@ -78,6 +79,8 @@ route hosts = ["a"], methods = ["GET"], headers = {limits = "x"}, service = "a",
 route timeout = "1s", max_body = 1, set_request_headers = {a = "b"}, set_response_headers = {a = "b"}
 route remove_response_headers = ["class"]
 log = {access = "-", format = "combined", level = "debug"}
+auth.api_keys = {file = "k"}
+safety.alerts = {webhooks = ["https://oncall.tta.example/x"]}
 metrics = {enabled = false}
 limits = {}
 """
@@ -151,6 +154,7 @@ def test_what_is_missing_can_be_asked_by_key() -> None:
     assert missing_feature(("gateway", "workers")) == "several workers are"
     assert missing_feature(("upstream", "keepalive")) == ""
     assert missing_feature(()) == ""
+    assert missing_feature(("auth", "api_keys")) == missing_feature(("auth", "api_keys", "file")) == ""
     assert accepted(("routes", 3, "auth")) == ("none",)
     assert json.dumps(accepted(("upstream", "keepalive"))) == "[]"
 

@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_with_its_line(file: Path, text: str, line: int, k
 
 
 def test_what_is_no_such_file_is_not_read(file: Path) -> None:
-    assert faults(file, "#" * LARGEST + "\n") == [(0, "", f"larger than {LARGEST} characters")]
+    assert faults(file, "#" * LARGEST + "\n") == [(0, "", f"larger than {LARGEST} bytes")]
     file.unlink()
     os.mkfifo(file)
     with pytest.raises(ConfigError, match="cannot be read: not a file"):

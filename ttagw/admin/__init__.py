@@ -1,1 +1,3 @@
-"""The admin side: health and metrics. Ordinary twisted.web resources; never public."""
+"""The admin side: health, metrics, the instances of services and what happens to them. Ordinary twisted.web resources;
+never public.
+"""

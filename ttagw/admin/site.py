@@ -1,17 +1,22 @@
-"""The admin site: `/health/live`, `/health/ready`, `/metrics`."""
+"""The admin site: `/health`, `/metrics`, `/services`, `/events`."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import msgspec
-from twisted.web.http import Request
-from twisted.web.iweb import IRequest
-from twisted.web.resource import Resource
-from twisted.web.server import Site
 
+from ttagw.admin.answers import Folder, Given
+from ttagw.admin.callers import Callers, Keys
+from ttagw.admin.channel import AdminSite
+from ttagw.admin.directory import Directory
+from ttagw.admin.services import Around, Services
+from ttagw.admin.stream import EventStream
 from ttagw.metrics import Metrics
+from ttagw.registry.events import Events
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,56 +30,46 @@ class Readiness:
     """Instances to try, for each service that a route leads to."""
 
 
-class _Text(Resource):
-    """Answers GET and HEAD with what a function returns."""
+def admin_site(
+    name: str,
+    ready: Callable[[], Readiness],
+    metrics: Metrics | None,
+    *,
+    directory: Directory | None = None,
+    events: Events | None = None,
+    keys: Keys | None = None,
+    reactor: Any = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AdminSite:
+    """The site for the admin port.
 
-    isLeaf = True
+    Without `metrics` there is no `/metrics`, without `directory` no `/services`, without `events` no `/events`; without
+    `keys` nothing can be changed. `reactor` counts deadlines; None: the one that runs.
+    """
 
-    def __init__(self, give: Callable[[IRequest], bytes]) -> None:
-        super().__init__()
-        self._give = give
-
-    def render_GET(self, request: IRequest) -> bytes:
-        """What the function returns."""
-        request.setHeader(b"cache-control", b"no-store")
-        return self._give(request)
-
-
-class _QuietSite(Site):
-    """Without an access log of its own."""
-
-    noisy = False
-
-    def log(self, request: Request) -> None:
-        """The access log is for what clients ask."""
-
-
-def admin_site(name: str, ready: Callable[[], Readiness], metrics: Metrics | None) -> Site:
-    """The site for the admin port; without `metrics` there is no `/metrics`."""
-
-    def live(request: IRequest) -> bytes:
-        return _json(request, {"live": True, "name": name})
-
-    def readiness(request: IRequest) -> bytes:
+    def readiness() -> tuple[int, bytes, bytes]:
         state = ready()
-        if not state.ready:
-            request.setResponseCode(503)
-        return _json(request, asdict(state))
+        return _json(asdict(state), 200 if state.ready else 503)
 
-    def exposition(request: IRequest) -> bytes:
-        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        return b"" if metrics is None else metrics.text()
+    def exposition() -> tuple[int, bytes, bytes]:
+        return 200, b"text/plain; version=0.0.4; charset=utf-8", b"" if metrics is None else metrics.text()
 
-    root = Resource()
-    health = Resource()
-    health.putChild(b"live", _Text(live))
-    health.putChild(b"ready", _Text(readiness))
+    root = Folder()
+    health = Folder()
+    health.putChild(b"live", Given(lambda: _json({"live": True, "name": name})))
+    health.putChild(b"ready", Given(readiness))
     root.putChild(b"health", health)
     if metrics is not None:
-        root.putChild(b"metrics", _Text(exposition))
-    return _QuietSite(root, timeout=60)
+        root.putChild(b"metrics", Given(exposition))
+    if directory is not None:
+        root.putChild(b"services", Services(Around(directory, Callers(keys, monotonic))))
+    site = AdminSite(root, reactor)
+    if events is not None:
+        stream = EventStream(events, site.reactor)
+        root.putChild(b"events", stream)
+        site.at_end = stream.stop
+    return site
 
 
-def _json(request: IRequest, value: object) -> bytes:
-    request.setHeader(b"content-type", b"application/json")
-    return msgspec.json.encode(value) + b"\n"
+def _json(value: object, status: int = 200) -> tuple[int, bytes, bytes]:
+    return status, b"application/json", msgspec.json.encode(value) + b"\n"

@@ -63,7 +63,8 @@ class ApiKeys(Section):
     """Callers that are programs."""
 
     file: str = ""
-    """TOML file of names, hashes, roles and permissions."""
+    """TOML file of names, hashes, roles and permissions, made by `ttagw key new` and read again when it changes; "" is
+    none."""
 
 
 class UpstreamProof(Section):

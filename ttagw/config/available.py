@@ -14,7 +14,7 @@ from ttagw.config.faults import Finding, Key, shown
 _TOKENS = "identities are"
 _SOCKETS = "WebSocket sessions are"
 
-_NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
+_NOT_YET: dict[str, tuple[str, tuple[Any, ...]] | None] = {
     "gateway.store": ("a store is", ("memory:",)),
     "gateway.workers": ("several workers are", (1,)),
     "gateway.proxy_protocol": ("the PROXY protocol is", (False,)),
@@ -41,11 +41,14 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
     "abuse.*": ("blocking addresses is", ()),
     "auth.issuers": ("checking tokens is", ([],)),
     "auth.query_token": ("checking tokens is", ("",)),
+    "auth.api_keys": None,
     "auth.*": ("checking tokens is", ()),
     "websocket.*": (_SOCKETS, ()),
     "safety.service": ("safety screening is", ("",)),
     "safety.refuse_at": ("safety screening is", ("",)),
     "safety.escalate_at": ("safety screening is", ("",)),
+    "safety.alerts": None,
+    "safety.alerts.acknowledge_within": ("acknowledging alerts is", ()),
     "safety.*": ("safety screening is", ()),
     "audit.pseudonym_key_file": ("the audit trail is", ("",)),
     "audit.*": ("the audit trail is", ()),
@@ -53,7 +56,9 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]]] = {
     "tracing.*": ("tracing is", ()),
     "dashboard.enabled": ("the dashboard is", (False,)),
 }
-"""Keys by pattern (`*`: any one name or place): what is missing, and the values that are true all the same."""
+"""Keys by pattern (`*`: any one name or place): what is missing, and the values that are true all the same.
+
+None: this exists, though what stands beside it does not."""
 
 
 def missing_feature(path: Key) -> str:
@@ -89,8 +94,8 @@ def _walk(value: Any, path: Key) -> Iterator[Finding]:
 
 def _row(path: Key) -> tuple[str, tuple[Any, ...]] | None:
     parts = _pattern(path)
-    row = _NOT_YET.get(".".join(parts))
-    return row if row is not None or not parts else _NOT_YET.get(".".join([*parts[:-1], "*"]))
+    name = ".".join(parts)
+    return _NOT_YET[name] if name in _NOT_YET else _NOT_YET.get(".".join([*parts[:-1], "*"]))
 
 
 def _pattern(path: Key) -> list[str]:

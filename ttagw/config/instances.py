@@ -13,7 +13,7 @@ from ttagw.config.base import Listing, Matches, Name, OptionalName, Section
 from ttagw.config.faults import ConfigError, Fault, Finding, name_of, one_line
 from ttagw.config.files import unreadable
 from ttagw.config.lines import Lines
-from ttagw.config.loader import parse_text, read_text
+from ttagw.config.loader import read_file, read_toml
 from ttagw.config.services import place_of, url_of_address
 from ttagw.config.validation import findings_of
 
@@ -66,15 +66,15 @@ def load_instances(path: str) -> tuple[Listed, ...]:
     why = unreadable(path)
     if why:
         raise ConfigError([Fault(0, "", f"cannot be read: {why}", path)])
-    text = read_text(Path(path))
-    if len(text) > LARGEST:
-        raise ConfigError([Fault(0, "", f"larger than {LARGEST} characters", path)])
-    document = parse_text(Path(path), text)
+    raw = read_file(Path(path))
+    if len(raw) > LARGEST:
+        raise ConfigError([Fault(0, "", f"larger than {LARGEST} bytes", path)])
+    text, document = read_toml(raw, Path(path))
     try:
         listed = Document.model_validate(document).instances
         findings = list(_twice(listed))
     except ValidationError as error:
-        findings = findings_of(error.errors())
+        findings = findings_of(error)
     if findings:
         lines = Lines(text)
         faults = [Fault(lines.of(key), one_line(name_of(key)), one_line(words), path) for key, words in findings]

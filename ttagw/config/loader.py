@@ -35,9 +35,9 @@ def load(
     `notice` is told what is no fault, and still not what somebody can have meant.
     """
     path = Path(path)
-    text = read_text(path)
+    text, parsed = read_toml(read_file(path), path)
     variables = Variables(environ)
-    document = variables.fill(parse_text(path, text))
+    document = variables.fill(parsed)
     absolute(document, path.parent.absolute())
     config, findings = _check(document, variables, extra_checks)
     lines = Lines(text)
@@ -52,12 +52,21 @@ def load(
     return config
 
 
-def read_text(path: Path) -> str:
-    """The text of a file. Raises `ConfigError`."""
+def read_file(path: Path) -> bytes:
+    """What is in a file. Raises `ConfigError`."""
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError([Fault(0, "", f"cannot be read: {error.strerror}", str(path))]) from None
+
+
+def read_toml(raw: bytes, path: Path) -> tuple[str, dict[str, Any]]:
+    """What is in a TOML file, as text and parsed. Raises `ConfigError`; `path` is for what it says."""
+    text = _decoded(raw, path)
+    return text, _parse(path, text)
+
+
+def _decoded(raw: bytes, path: Path) -> str:
     if raw.startswith(codecs.BOM_UTF8):
         raise ConfigError([Fault(1, "", "begins with a byte order mark; save it as UTF-8 without one", str(path))])
     try:
@@ -67,7 +76,7 @@ def read_text(path: Path) -> str:
         raise ConfigError([Fault(line, "", "not UTF-8 text", str(path))]) from None
 
 
-def parse_text(path: Path, text: str) -> dict[str, Any]:
+def _parse(path: Path, text: str) -> dict[str, Any]:
     """The document that a text is. Raises `ConfigError`."""
     try:
         return tomllib.loads(text)

@@ -77,7 +77,7 @@ class Alerts(Section):
     """Who is told."""
 
     webhooks: Listing[WebUrl] = ()
-    """URLs; signed with HMAC-SHA-256, retried until acknowledged."""
+    """URLs that get each alert as JSON, one after the other, and again until they answer 2xx, for up to an hour."""
     acknowledge_within: Deadlines = Deadlines()
     """By when a person must have answered."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a table",
+    "datetime_type": "a date with a time",
     "model_type": "a table",
 }
 _BOUNDS = {
@@ -51,7 +51,7 @@ def validate(document: dict[str, Any]) -> Validated:
         return Validated(_read(document), [])
     except ValidationError as error:
         details = error.errors()
-    findings = findings_of(details)
+        findings = findings_of(error)
     left_out = tuple([_table_key(key) for key, _ in findings])
     if any(each["type"] == "missing" or each["loc"][-1:] == ("[key]",) for each in details):
         return Validated(None, findings)
@@ -64,9 +64,9 @@ def validate(document: dict[str, Any]) -> Validated:
         return Validated(None, findings)
 
 
-def findings_of(details: Sequence[ErrorDetails]) -> list[Finding]:
-    """What pydantic found, in our words."""
-    return [(_key(each), _sentence(each)) for each in details]
+def findings_of(error: ValidationError) -> list[Finding]:
+    """Where each fault is, and a sentence of ours about it."""
+    return [(_key(each), _sentence(each)) for each in error.errors()]
 
 
 def _read(document: dict[str, Any]) -> Config:

@@ -1,6 +1,6 @@
 """Errors as people and programs want to read them: RFC 9457 problem documents, a small page, or a line of text.
 
-The one place that renders errors. What the client sent is never repeated; the wording comes from `ttagw.errors`.
+Errors of routes are rendered here. What the client sent is never repeated; the wording comes from `ttagw.errors`.
 """
 
 from __future__ import annotations
@@ -8,17 +8,14 @@ from __future__ import annotations
 from email.utils import formatdate
 from html import escape
 
-import msgspec
-
 from ttagw.core.negotiation import preferred
 from ttagw.errors import GatewayError
 from ttagw.model import Exchange, Fields, Reply
+from ttagw.problem import TYPE_BASE, problem
 
-TYPE_BASE = "https://docs.tta.example/errors#"
-"""Problem types are this and the code; docs/errors.rst has an anchor for each."""
+__all__ = ["TYPE_BASE", "render"]
 
 _OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
-_encode = msgspec.json.Encoder().encode
 
 _PAGE = """<!doctype html> <html lang="en"><head><meta charset="utf-8"><meta name="viewport"
 content="width=device-width, initial-scale=1"> <title>{title}</title> <style>body{{font:18px/1.6
@@ -46,7 +43,7 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
         body = f"{error.title}\n{error.text}\n{error.status} {error.code} {request_id}\n".encode()
         kind = b"text/plain; charset=utf-8"
     else:
-        body = _problem(error, request_id)
+        body = problem(error, request_id)
         kind = offer.encode("ascii")
     fields += [
         (b"date", formatdate(usegmt=True).encode("ascii")),
@@ -59,27 +56,6 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
     if kind.startswith(b"text/html"):
         fields.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
     return Reply(error.status, fields, body, reason=error.reason)
-
-
-def _problem(error: GatewayError, request_id: str) -> bytes:
-    problem: dict[str, str | int] = {
-        **error.more,
-        "type": TYPE_BASE + error.code,
-        "title": error.title,
-        "status": error.status,
-        "detail": error.text,
-        "instance": _instance(request_id),
-        "request_id": request_id,
-        "code": error.code,
-    }
-    if error.retry_after is not None:
-        problem["retry_after"] = error.retry_after
-    return _encode(problem) + b"\n"
-
-
-def _instance(request_id: str) -> str:
-    """A URI for this occurrence; an id that a trusted proxy made need not be a UUID."""
-    return f"urn:uuid:{request_id}" if len(request_id) == 36 and request_id.count("-") == 4 else f"#{request_id}"
 
 
 def _page(error: GatewayError, request_id: str) -> bytes:
