@@ -27,7 +27,7 @@ D = TypeVar("D", bound=Section)
 
 def _lease(value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    found = float(value) if number and abs(value) < 1e9 else seconds(value)
+    found = float(min(max(value, 0), 2 * LONGEST_LEASE)) if number else seconds(value)
     if not SHORTEST_LEASE <= found <= LONGEST_LEASE:
         raise ValueError(f'expected a lease of "1s" to "1h", got {shown(value)}')
     return found
@@ -39,7 +39,8 @@ def _few(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-_Label = Annotated[str, Matches(r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,63}", "a label such as canary")]
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,63}"
+_Label = Annotated[str, Matches(_LABEL, "a label such as canary")]
 
 
 class InstanceDocument(Section):
@@ -53,7 +54,7 @@ class InstanceDocument(Section):
     """Where it is."""
     tags: Annotated[Listing[_Label], AfterValidator(_few)] = ()
     """Labels."""
-    version: _Label | Literal[""] = ""
+    version: Annotated[str, Matches(rf"(?:{_LABEL})?", "a version such as 1.2.3")] = ""
     """What runs there."""
     ttl: Annotated[float, BeforeValidator(_lease)] = LEASE
     """How long it counts as there without a heartbeat."""
