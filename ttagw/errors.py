@@ -218,6 +218,15 @@ class UriTooLongError(GatewayError):
     close = True
 
 
+class RegistryFullError(GatewayError):
+    """As many instances have registered as there is room for."""
+
+    status = 503
+    code = "registry_full"
+    title = "There is no room for more instances"
+    detail = "As many instances are known as there is room for, so this one was not added."
+
+
 class MediaTypeError(GatewayError):
     """A document of the admin API that does not say that it is JSON."""
 

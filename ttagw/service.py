@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from ttagw import __version__
 from ttagw.admin.site import Readiness, admin_site
 from ttagw.attempt import Service, forward_to, split
+from ttagw.auth.keys import Keys, keys_from
 from ttagw.config import Config
 from ttagw.config import Route as RouteConfig
 from ttagw.config.units import seconds
@@ -91,7 +92,16 @@ class Gateway(MultiService):
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
-            wanted.append((config.gateway.admin, admin_site(config.gateway.name, self.readiness, metrics)))
+            admin = admin_site(
+                config.gateway.name,
+                self.readiness,
+                metrics,
+                directory=self.fleet.directory,
+                events=self.fleet.events,
+                keys=self._keys(),
+                reactor=reactor,
+            )
+            wanted.append((config.gateway.admin, admin))
         self.accepting = Accepting(reactor)
         self.listeners = Listeners(reactor, wanted, self._guard)
         self.listeners.setServiceParent(self)
@@ -131,6 +141,10 @@ class Gateway(MultiService):
         services = [self._config.services[name] for name in (config.split or (config.service,))]
         route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)
         return route
+
+    def _keys(self) -> Keys | None:
+        path = self._config.auth.api_keys.file
+        return keys_from(self._reactor, path) if path else None
 
     def _guard(self, port: Any, served: Any) -> None:
         places = sum([len(each.instances) for each in self.upstreams.values()]) * self._config.upstream.max_connections
@@ -214,6 +228,7 @@ class Gateway(MultiService):
         instances = {name: len(self.upstreams[name].rotation) for name in sorted(self._wanted_services())}
         listening = self.listeners.count
         ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
+        ready = ready and self.fleet.loaded
         return Readiness(ready and not self.draining, listening, self.draining, instances)
 
     def _wanted_services(self) -> set[str]:

@@ -55,6 +55,10 @@ class Health:
         self._change(now)
         return True
 
+    def suspect(self) -> None:
+        """Somebody else has seen enough to say that this has changed: one more result like it will do."""
+        self._streak = max(self._streak, (self._fall if self.up else self._rise) - 1)
+
     def held(self, now: float) -> bool:
         """Whether it is held down, however well it is, because it has changed too often lately."""
         changes = self._changes

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from ttagw.registry.entries import PREFIX, Entry, decode, encode, key_of, place_of, revision, to_entry, to_record
 from ttagw.registry.records import Record
-from ttagw.registry.registry import ConflictError, Registry, RegistryFullError
+from ttagw.registry.registry import ConflictError, Registry, FullError
 
 RECONCILE = 2.0
 """Seconds between two comparisons with a store that is shared."""
@@ -275,7 +275,7 @@ class Ledger:
             lease = min(entry.ttl, max(entry.ttl / 3, entry.ttl - (self._wall() - entry.at)))
         try:
             self._registry.put(to_record(service, id_, entry), slowly=True, lease=lease)
-        except (ConflictError, RegistryFullError, ValueError) as error:
+        except (ConflictError, FullError, ValueError) as error:
             self.log.warn("{service} {instance}: not taken: {why}", service=service, instance=id_, why=str(error))
 
     async def _compare(self) -> None:

@@ -77,6 +77,12 @@ class Member:
                 breaker.hasten(now)
         return changed
 
+    def was_down(self, now: float) -> None:
+        """It was down when it was last known."""
+        settings = self.settings
+        self.health = Health(settings.healthy_after, settings.unhealthy_after, up=False)
+        self.changed = now
+
     def doubtful(self, now: float) -> bool:
         """Whether the next check should come soon."""
         down = not self.health.up and now - self.changed < ATTENTIVE

@@ -51,7 +51,7 @@ MakeProbe = Callable[[Record, ServiceConfig], "Probe | None"]
 """Builds what checks an instance; None: it is not checked."""
 
 
-class RegistryFullError(Exception):
+class FullError(Exception):
     """`MOST_INSTANCES` are there."""
 
 
@@ -130,7 +130,7 @@ class Registry:
         """An instance is declared, or declared anew. Returns whether it is new.
 
         `lease`: seconds until it leaves if it is not heard of. Raises `KeyError` for an unknown service,
-        `ConflictError` when the id is taken, `RegistryFullError`, and `ValueError` for a URL that cannot be used.
+        `ConflictError` when the id is taken, `FullError`, and `ValueError` for a URL that cannot be used.
         """
         group = self.groups[record.service]
         self._may_have(record, group)
@@ -153,7 +153,7 @@ class Registry:
         if old is not None and old.record.origin is not record.origin:
             raise ConflictError(f"an instance with this id is there already, from: {old.record.origin.value}")
         if old is None and sum([len(each.members) for each in self.groups.values()]) >= MOST_INSTANCES:
-            raise RegistryFullError
+            raise FullError
 
     def _check(self, group: Group, member: Member) -> None:
         key = (group.name, member.record.id)
@@ -196,7 +196,7 @@ class Registry:
         for record in records:
             try:
                 self.put(record, slowly=slowly)
-            except (ConflictError, RegistryFullError, ValueError) as error:
+            except (ConflictError, FullError, ValueError) as error:
                 self.log.warn(
                     "{service} {instance}: not taken: {why}", service=service, instance=record.id, why=str(error)
                 )
@@ -223,6 +223,23 @@ class Registry:
 
         for group in self.groups.values():
             group.missing(lacking(group.config.dependencies), lacking, now)
+
+    def remember_down(self, service: str, id: str) -> None:  # noqa: A002
+        """An instance was down when the gateway stopped; unknown ones are forgotten."""
+        group = self.groups.get(service)
+        member = None if group is None else group.members.get(id)
+        if group is not None and member is not None and member.settings.type != "none":
+            member.was_down(self._monotonic())
+            group.refresh(self._monotonic())
+
+    def suspect(self, service: str, id: str, *, up: bool) -> bool:  # noqa: A002
+        """Somebody else says that an instance is up or down. Whether that is news, to be looked at."""
+        group = self.groups.get(service)
+        member = None if group is None else group.members.get(id)
+        if member is None or member.health.up == up or member.settings.type == "none":
+            return False
+        member.health.suspect()
+        return True
 
     def force(self, service: str, id: str | None, state: str) -> None:  # noqa: A002
         """An operator decides about a breaker: `forced_open`, `forced_closed`, `auto`. Raises `KeyError`."""

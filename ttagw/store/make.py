@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from ttagw.store.memory import MemoryStore
 from ttagw.store.redis import RedisStore
 from ttagw.store.redis_url import parse
 from ttagw.store.sqlite import SqliteStore
+from ttagw.store.sqlite_file import prepare
 
 
 def make_store(
@@ -26,6 +28,13 @@ def make_store(
     nothing of the URL, for one that cannot be used.
     """
     return Counted(_inner(url, reactor, monotonic, wall, random), monotonic)
+
+
+def check_store(url: str) -> None:
+    """Whether a store that is a file can be used; others are waited for. Blocks. Raises `StoreFileError`."""
+    scheme, _, path = url.partition(":")
+    if scheme == "sqlite":
+        prepare(os.path.abspath(path))
 
 
 def _inner(
