@@ -43,6 +43,7 @@ tests)
     need nginx nginx
     need curl curl
     need redis-server redis-server
+    need ip iproute2
     ;;
 venv)
     "${2:-python3}" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing=" python3-venv"

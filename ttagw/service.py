@@ -43,6 +43,7 @@ from ttagw.web.site import GatewaySite
 from ttagw.wire.accepting import Accepting
 from ttagw.wire.clock import use_monotonic
 from ttagw.wire.deadlines import Deadlines
+from ttagw.wire.names import names_of_machine
 
 FLUSH = 0.2
 """Seconds between two hand-overs of access-log lines."""
@@ -77,6 +78,8 @@ class Gateway(MultiService):
         self.draining = False
         use_monotonic(reactor)
         self.deadlines = Deadlines(reactor, time.monotonic)
+        self.names, self.dns = names_of_machine(reactor, random)
+        self._names_before: Any = None
         self.access_file = LogFile(config.log.access, self._complain)
         self.access = AccessLog(self.access_file, config.log.format, time.time)
         self.metrics = Metrics()
@@ -155,6 +158,7 @@ class Gateway(MultiService):
 
     def startService(self) -> None:
         """Begin to serve; the sockets are open already."""
+        self._names_before = self._reactor.installNameResolver(self.names)
         self.deadlines.start()
         self.access_file.start()
         self._flushing.start(FLUSH, now=False)
@@ -185,6 +189,9 @@ class Gateway(MultiService):
         self.deadlines.stop()
         self._flush()
         self.access_file.stop()
+        if self._names_before is not None:
+            self._reactor.installNameResolver(self._names_before)
+        self.names.stop()
 
     def stopService(self) -> Deferred[None]:
         """Accept no more, finish what runs, and after `drain` cut what is left."""

@@ -196,8 +196,8 @@ def tell(talk: Talk, request: Request) -> None:
 class Origin:
     """A service in threads of this process. What it does depends on the path; without a behaviour it `tell`s."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, *, port: int = 0) -> None:
-        self._listening = socket.create_server(("127.0.0.1", port), backlog=512)
+    def __init__(self, context: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._listening = socket.create_server((host, port), backlog=512)
         self.port: int = self._listening.getsockname()[1]
         self._context = context
         self._behaviours: dict[bytes, tuple[Behaviour, bool]] = {}
