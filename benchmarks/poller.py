@@ -138,7 +138,7 @@ def report(kind: str, told: list[Verdict], cpu: float, spent: float, late: float
     bad = sorted({verdict.reason for verdict in told if not verdict.good})
     slow = sorted(verdict.seconds for verdict in told)[int(len(told) * 0.99)]
     print(
-        f"{kind:10}{len(told) / spent:8.0f}/s {cpu / len(told) * 1e6:8.0f} us/check {100 * cpu / spent:7.2f} % of a core"
+        f"{kind:10}{len(told) / spent:8.0f}/s {cpu / len(told) * 1e6:8.0f} us each {100 * cpu / spent:7.2f} % of a core"
         f" {late * 1e3:8.1f} ms latest {slow * 1e3:8.1f} ms p99 {' '.join(bad)}",
         flush=True,
     )

@@ -16,6 +16,7 @@ from ttagw.core.rewrite import RewriteError
 from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.core.routing import conflicts
 from ttagw.listen import ListenError, endpoint_from
+from ttagw.store.make import check_url
 from ttagw.upstream.tls import TlsFileError, client_options
 
 
@@ -74,6 +75,15 @@ def api_keys(config: Config) -> list[Finding]:
         keyfile.load(path)
     except ConfigError as error:
         return [(("auth", "api_keys", "file"), str(fault)) for fault in error.faults]
+    return []
+
+
+def store(config: Config) -> list[Finding]:
+    """A store that cannot be, whatever its server says."""
+    try:
+        check_url(config.gateway.store)
+    except ValueError as error:
+        return [(("gateway", "store"), str(error))]
     return []
 
 
@@ -147,5 +157,5 @@ def summary(config: Config) -> str:
     return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
 
 
-EXTRA = (routes, certificates, instance_files, api_keys, listeners)
+EXTRA = (routes, certificates, instance_files, api_keys, store, listeners)
 """What `load` is given besides its own checks."""

@@ -21,16 +21,21 @@ from ttagw.fleet_metrics import fleet_metrics
 from ttagw.registry.checks import Probe
 from ttagw.registry.directory import RegistryDirectory
 from ttagw.registry.events import Events
+from ttagw.registry.feed import Feed
+from ttagw.registry.file import FileSource
 from ttagw.registry.ledger import Ledger
 from ttagw.registry.memory import HealthMemory
 from ttagw.registry.poller import Poller
 from ttagw.registry.probes import Means, make_probe
 from ttagw.registry.records import Origin, Record
 from ttagw.registry.registry import Registry
+from ttagw.registry.sources import Source
+from ttagw.registry.srv import SrvSource
 from ttagw.registry.webhook import Webhooks
 from ttagw.store.base import StoreError
 from ttagw.store.make import make_store
 from ttagw.upstream.build import Surroundings, build_instance, endpoint_for
+from ttagw.wire.dns import Dns
 
 
 class Fleet:
@@ -38,7 +43,7 @@ class Fleet:
 
     log = Logger()
 
-    def __init__(self, config: Config, services: Mapping[str, Service], around: Surroundings) -> None:
+    def __init__(self, config: Config, services: Mapping[str, Service], around: Surroundings, dns: Dns) -> None:
         """Raises `TlsFileError`, and `ValueError` for a store that cannot be."""
         self._config = config
         self._around = around
@@ -68,6 +73,13 @@ class Fleet:
         self._starting: Deferred[None] | None = None
         for name, each in config.services.items():
             self.registry.replace(name, Origin.CONFIG, configured(name, each), slowly=False)
+        self.feeds = [Feed(name, each, self.registry, self._source, dns) for name, each in config.services.items()]
+
+    def _source(self, service: str, place: InstanceConfig, dns: Dns) -> Source:
+        tell, reactor = self.events.tell, self._around.reactor
+        if place.source == "file":
+            return FileSource(service, place.path, place.zone, tell, reactor)
+        return SrvSource(service, place.url, place.zone, tell, dns, reactor, self._around.random)
 
     def _make_instance(self, record: Record) -> Instance:
         config = self._config.services[record.service]
@@ -89,6 +101,8 @@ class Fleet:
     def start(self) -> None:
         """Keep the registry true from now on; what the store knows is taken up as soon as it can be."""
         self.registry.start()
+        for feed in self.feeds:
+            feed.start()
         self.webhooks.startService()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._not_started)
@@ -108,6 +122,8 @@ class Fleet:
         """Look after nothing any more; what is not written yet is tried for once more."""
         if self._starting is not None:
             self._starting.cancel()
+        for feed in self.feeds:
+            feed.stop()
         await self.poller.stop()
         self.registry.stop()
         await self.webhooks.stopService()

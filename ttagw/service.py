@@ -35,6 +35,7 @@ from ttagw.logs.file import LogFile
 from ttagw.metrics import Metrics
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Layer, Pipeline, Route
+from ttagw.store.make import check_store
 from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings, build_service, pool_metrics
 from ttagw.web.fallback import Fallback
@@ -86,7 +87,7 @@ class Gateway(MultiService):
         self._around = Surroundings(reactor, time.monotonic, random, self.deadlines)
         self.upstreams = self._services()
         self.fallbacks = {name: Fallback(each) for name, each in config.fallbacks.items()}
-        self.fleet = Fleet(config, self.upstreams, self._around)
+        self.fleet = Fleet(config, self.upstreams, self._around, self.dns)
         self.pipeline = Pipeline(render)
         self.site = self._site()
         self.metrics.add(self._own_metrics)
@@ -155,6 +156,11 @@ class Gateway(MultiService):
         self.accepting.guard(port, FEW_FILES + places if served is self.site else FEW_FILES)
 
     # Life
+
+    def privilegedStartService(self) -> None:
+        """Open what must be had before anything is promised. Raises `ListenError`, `StoreFileError`."""
+        check_store(self._config.gateway.store)
+        super().privilegedStartService()
 
     def startService(self) -> None:
         """Begin to serve; the sockets are open already."""

@@ -21,6 +21,7 @@ from ttagw.listen import ListenError
 from ttagw.logs.application import JsonObserver
 from ttagw.logs.file import LogFile
 from ttagw.service import Gateway
+from ttagw.store.base import StoreFileError
 from ttagw.upstream.tls import TlsFileError
 from ttagw.wire.poll import quicken
 
@@ -102,6 +103,8 @@ class Daemon(Gateway):
             super().privilegedStartService()
         except ListenError as error:
             give_up(*error.args)
+        except StoreFileError as error:
+            give_up(error.detail)
 
     def startService(self) -> None:
         """Threads and signal handlers: only now has the daemon forked."""

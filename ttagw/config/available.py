@@ -15,7 +15,6 @@ _TOKENS = "identities are"
 _SOCKETS = "WebSocket sessions are"
 
 _NOT_YET: dict[str, tuple[str, tuple[Any, ...]] | None] = {
-    "gateway.store": ("a store is", ("memory:",)),
     "gateway.workers": ("several workers are", (1,)),
     "gateway.proxy_protocol": ("the PROXY protocol is", (False,)),
     "routes.*.mirror": ("mirroring is", ("",)),

@@ -34,7 +34,8 @@ class Gateway(Section):
     admin: OptionalEndpoint = "tcp:8001:interface=127.0.0.1"
     """Endpoint of the admin side: health and metrics. Never public; "" turns it off."""
     store: Store = "sqlite:ttagw.db"
-    """Where state is kept: `sqlite:PATH`, `memory:`, `redis://…`, `rediss://…` or `redis+sentinel://h:p,h:p/NAME`."""
+    """Where state is kept: `sqlite:PATH`, `memory:`, `redis://…`, `rediss://…` or `redis+sentinel://h:p,h:p/NAME`.
+    A relative path begins at the folder in which the daemon is started."""
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that serve; more than one needs a Redis store."""
     trusted_proxies: Listing[Network] = ()

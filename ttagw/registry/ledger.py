@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from ttagw.registry.entries import PREFIX, Entry, decode, encode, key_of, place_of, revision, to_entry, to_record
 from ttagw.registry.records import Record
-from ttagw.registry.registry import ConflictError, Registry, FullError
+from ttagw.registry.registry import ConflictError, FullError, Registry
 
 RECONCILE = 2.0
 """Seconds between two comparisons with a store that is shared."""

@@ -39,6 +39,8 @@ class Member:
         self.checks: dict[str, int] = {}
         """Checks by what they found; `good`, or why not."""
         self.last: Verdict | None = None
+        self.proven = False
+        """Whether a check was ever good."""
         self.ends = 0.0
         """When its lease is over; 0: it has none."""
         self.draining = 0.0
@@ -65,6 +67,10 @@ class Member:
     def took(self, verdict: Verdict, now: float) -> bool:
         """A check has ended. Returns whether it has gone up or down by that."""
         self.last = verdict
+        if not self.proven:
+            # Nothing speaks for it yet, nor against it: one result decides (as in HAProxy).
+            self.health.suspect()
+            self.proven = verdict.good
         key = "good" if verdict.good else verdict.reason
         self.checks[key] = self.checks.get(key, 0) + 1
         changed = self.health.passed(now) if verdict.good else self.health.failed(now)

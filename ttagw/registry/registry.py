@@ -7,6 +7,7 @@ it offers whenever something changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.task import LoopingCall
@@ -37,8 +38,17 @@ _FORCES: Mapping[str, State | None] = {
 class Checker(Protocol):
     """Who has instances checked: the poller."""
 
-    def watch(self, key: Any, probe: Probe, interval: float, told: Told, *, first: float | None = None) -> None:
-        """Check from now on."""
+    def watch(
+        self,
+        key: Any,
+        probe: Probe,
+        interval: float,
+        told: Told,
+        first: float | None = None,
+        *,
+        timeout: float = 2.0,
+    ) -> None:
+        """Check from now on; a check that takes much longer than `timeout` is given up."""
 
     def forget(self, key: Any) -> None:
         """Check no more."""
@@ -88,6 +98,7 @@ class Registry:
         self._monotonic = monotonic
         self._owners: dict[str, str] = {}
         """Which service has an id, for those who registered themselves."""
+        self._running = False
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = clock
         self.health_changed: Callable[[Member], None] = lambda member: None  # noqa: ARG005
@@ -98,11 +109,16 @@ class Registry:
     # Life
 
     def start(self) -> None:
-        """Look at leases, breakers and slow starts."""
+        """Look at leases, breakers and slow starts, and have everybody checked."""
+        self._running = True
+        for group in self.groups.values():
+            for member in group.members.values():
+                self._check(group, member)
         self._ticking.start(TICK, now=False)
 
     def stop(self) -> None:
         """Look no more."""
+        self._running = False
         if self._ticking.running:
             self._ticking.stop()
 
@@ -156,13 +172,15 @@ class Registry:
             raise FullError
 
     def _check(self, group: Group, member: Member) -> None:
+        if not self._running:
+            return
         key = (group.name, member.record.id)
         self._checker.forget(key)
         probe = self._make_probe(member.record, group.config)
         if probe is not None:
-            self._checker.watch(
-                key, probe, member.settings.interval, lambda verdict: self._told(group, member, verdict)
-            )
+            settings = member.settings
+            told = partial(self._told, group, member)
+            self._checker.watch(key, probe, settings.interval, told, timeout=settings.timeout)
 
     def renew(self, service: str, id: str, lease: float) -> Member | None:  # noqa: A002
         """An instance was heard of. None: there is no such instance, or it is on its way out."""

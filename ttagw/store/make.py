@@ -30,6 +30,14 @@ def make_store(
     return Counted(_inner(url, reactor, monotonic, wall, random), monotonic)
 
 
+def check_url(url: str) -> None:
+    """Raises `ValueError`, with a sentence that holds nothing of the URL, for one that cannot be used."""
+    if url.startswith("redis"):
+        parse(url)
+    elif "\0" in url:
+        raise ValueError("the path in a sqlite: URL holds a NUL")
+
+
 def check_store(url: str) -> None:
     """Whether a store that is a file can be used; others are waited for. Blocks. Raises `StoreFileError`."""
     scheme, _, path = url.partition(":")
