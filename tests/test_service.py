@@ -54,6 +54,7 @@ def configured(folder: Path, port: int, **changes: Any) -> Config:
             "admin": "tcp:0:interface=127.0.0.1",
             "drain": "30s",
             "name": "gw",
+            "store": "memory:",
         },
         "services": {"up": {"instances": [f"http://127.0.0.1:{port}"]}, "spare": {"instances": ["http://127.0.0.1:9"]}},
         "routes": [
@@ -82,6 +83,7 @@ async def running(config: Config) -> AsyncIterator[Gateway]:
     gateway = Gateway(reactor, config)
     gateway.privilegedStartService()
     gateway.startService()
+    await until(lambda: gateway.fleet.loaded)
     try:
         yield gateway
     finally:
