@@ -182,6 +182,8 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
             "outcome",
             "result",
             "what",
+            "store",
+            "operation",
         }
 
 

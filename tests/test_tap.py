@@ -24,6 +24,7 @@ GOOD = """
 [gateway]
 listen = ["{listen}"]
 admin = ""
+store = "memory:"
 [services.up]
 instances = ["http://127.0.0.1:9"]
 [[routes]]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
+import ssl
+
 import pytest_twisted
+import trustme
 from twisted.internet.defer import Deferred
+from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock as Timers
+from twisted.internet.threads import deferToThread
 
 from tests.admin.served import KEYS, MemoryDirectory, MemoryKeys, parsed, serving
-from tests.twisted_hygiene import until
+from tests.twisted_hygiene import reactor, until
 from ttagw.admin.channel import ARRIVAL, IDLE, LINGER, MOST_BODY, MOST_CONNECTIONS, AdminSite
 from ttagw.admin.site import Readiness, admin_site
 from ttagw.testing import MemoryTransport
@@ -211,3 +217,35 @@ async def test_a_client_that_is_still_sending_gets_to_see_why() -> None:
         await until(lambda: raw.read() or raw.ended)
         assert parsed(raw.data).status == 413
         assert raw.ended == "eof"
+
+
+@pytest_twisted.ensureDeferred
+async def test_over_tls_too() -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(client)
+    pem = certificate.private_key_pem.bytes() + certificate.cert_chain_pems[0].bytes()
+    ready = Readiness(True, 1, False, {})
+    site = admin_site("gw-1", lambda: ready, None, directory=MemoryDirectory("players"), keys=MemoryKeys(**KEYS))
+    port = reactor.listenSSL(0, site, PrivateCertificate.loadPEM(pem).options(), interface="127.0.0.1")
+
+    def ask(length: int) -> tuple[int, bytes]:
+        connection = http.client.HTTPSConnection("localhost", port.getHost().port, context=client, timeout=10)
+        connection.connect()
+        connection.putrequest("PUT", "/services/players/instances/p-1")
+        for name, value in (("X-API-Key", "players"), ("Content-Type", "application/json")):
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(length))
+        connection.endheaders(b'{"url": "http://h"}'.ljust(length) if length < MOST_BODY else None)
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+        connection.close()
+        return found
+
+    try:
+        assert (await deferToThread(ask, 100))[0] == 201
+        assert (await deferToThread(ask, MOST_BODY + 1))[0] == 413
+    finally:
+        await port.stopListening()
+    await until(lambda: not site.channels)

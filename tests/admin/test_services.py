@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, globalLogPublisher
 
 from tests.admin.served import KEYS, Answer, MemoryDirectory, MemoryKeys, serving
 from tests.twisted_hygiene import Failures, reactor, until
@@ -296,6 +297,32 @@ async def test_breakers_are_for_admins(path: str) -> None:
         assert problem(wrong) == (400, "invalid_document")
         missing = await admin.ask("PUT", path.replace("players", "nobody"), {"state": "auto"}, key="admin")
         assert problem(missing) == (404, "service_not_found")
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_has_changed_something_is_in_the_log() -> None:
+    said: list[str] = []
+
+    def hear(event: LogEvent) -> None:
+        if event.get("log_namespace") == "ttagw.admin.services":
+            said.append(str(event["log_format"]).format(**event))
+
+    globalLogPublisher.addObserver(hear)
+    try:
+        async with serving(MemoryDirectory("players"), MemoryKeys(**KEYS)) as admin:
+            await admin.ask("PUT", PLACE, URL, key="deploy")
+            await admin.ask("PUT", PLACE, URL, key="players")
+            await admin.ask("PUT", PLACE, URL, key="named")
+            await admin.ask("PUT", "/services/players/breaker", {"state": "forced_open"}, key="admin")
+            await admin.ask("DELETE", PLACE, key="players")
+            await admin.ask("DELETE", PLACE, key="players")
+    finally:
+        globalLogPublisher.removeObserver(hear)
+    assert [each.strip() for each in said] == [
+        "deploy has registered players p-1",
+        "ops has set to forced_open the breaker of players",
+        "players has removed players p-1",
+    ]
 
 
 @pytest_twisted.ensureDeferred

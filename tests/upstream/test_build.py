@@ -91,8 +91,3 @@ def test_the_pools_have_something_to_tell() -> None:
         ("ttagw_pool_opened_total", "players", "a.test:1"): 0,
         ("ttagw_upstream_errors_total", "players", "a.test:1", "connect_timeout"): 2,
     }
-
-
-def test_places_where_instances_are_found_are_none_themselves() -> None:
-    service = built("srv+http://_players._tcp.test", "http://a.test", "file:/players.toml")
-    assert [each.name for each in service.instances] == ["http://a.test"]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from ttagw.config.base import Listing, Matches, Name, OptionalName, Section
 from ttagw.config.faults import name_of, one_line, shown
-from ttagw.config.services import Health, url_of_instance
+from ttagw.config.services import Health, url_of_address
 from ttagw.config.units import seconds
 from ttagw.config.validation import findings_of
 from ttagw.errors import InvalidDocumentError
@@ -46,7 +46,7 @@ _Label = Annotated[str, Matches(_LABEL, "a label such as canary")]
 class InstanceDocument(Section):
     """An instance, as it describes itself."""
 
-    url: Annotated[str, AfterValidator(url_of_instance)]
+    url: Annotated[str, AfterValidator(url_of_address)]
     """`http://HOST[:PORT]` or `https://HOST[:PORT]`."""
     weight: int = Field(default=1, ge=1, le=1000)
     """Its share of the requests."""

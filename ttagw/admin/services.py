@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from ttagw.admin.answers import Api, answer, body_of
@@ -14,10 +15,14 @@ from ttagw.admin.callers import Callers, must_be_admin, must_be_for
 from ttagw.admin.channel import AdminRequest
 from ttagw.admin.directory import Directory
 from ttagw.admin.documents import INSTANCE_ID, BreakerDocument, InstanceDocument, read
+from ttagw.auth.keys import Caller
 from ttagw.errors import InstanceNotFoundError, InvalidDocumentError, ServiceNotFoundError
 
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _INSTANCE = re.compile(INSTANCE_ID)
+
+
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +109,22 @@ class _Instance(Api):
         raise InstanceNotFoundError
 
     async def _put(self, request: AdminRequest) -> None:
-        must_be_for(self._service, await self._around.callers.caller(request))
+        caller = await self._around.callers.caller(request)
+        must_be_for(self._service, caller)
         if not _INSTANCE.fullmatch(self._id):
             sentence = 'expected up to 128 letters, digits, ".", "_", ":" and "-" in the path'
             raise InvalidDocumentError(errors=[("id", sentence)])
         document = read(InstanceDocument, body_of(request))
         new = await self._around.directory.register(document.record(self._service, self._id))
+        if new:
+            _note(caller, "has registered", self._service, self._id)
         answer(request, 201 if new else 200, {"service": self._service, "id": self._id, "lease": document.ttl})
 
     async def _delete(self, request: AdminRequest) -> None:
-        must_be_for(self._service, await self._around.callers.caller(request))
+        caller = await self._around.callers.caller(request)
+        must_be_for(self._service, caller)
         await self._around.directory.deregister(self._service, self._id)
+        _note(caller, "has removed", self._service, self._id)
         answer(request, 202, {"service": self._service, "id": self._id})
 
 
@@ -144,7 +154,14 @@ class _Breaker(Api):
         self.offers = {b"PUT": self._put}
 
     async def _put(self, request: AdminRequest) -> None:
-        must_be_admin(await self._around.callers.caller(request))
+        caller = await self._around.callers.caller(request)
+        must_be_admin(caller)
         document = read(BreakerDocument, body_of(request))
         self._around.directory.force(self._service, self._id, document.state)
+        _note(caller, f"has set to {document.state} the breaker of", self._service, self._id or "")
         answer(request, 200, {"service": self._service, "id": self._id, "state": document.state})
+
+
+def _note(caller: Caller, did: str, service: str, instance: str) -> None:
+    """Who has changed something, once it is done: all of these are names that have a form."""
+    log.info("{caller} {did} {service} {instance}", caller=caller.name, did=did, service=service, instance=instance)

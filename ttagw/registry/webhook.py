@@ -22,7 +22,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
 
 from ttagw.core.backoff import full_jitter
@@ -130,6 +130,7 @@ class Target:
         self._waiting: deque[_Alert] = deque()
         self._idle: Deferred[None] | None = None
         self._work: Deferred[None] | None = None
+        self._stopping = False
         self._failing = False
         self._dropping = False
         self.delivered = 0
@@ -145,11 +146,13 @@ class Target:
 
     def start(self) -> None:
         """Send what is added."""
+        self._stopping = False
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addErrback(self._ended)
 
     def stop(self) -> Deferred[None]:
         """Send nothing any more."""
+        self._stopping = True
         work, self._work = self._work, None
         if work is None:
             work = Deferred()
@@ -200,8 +203,10 @@ class Target:
 
     def _works(self) -> None:
         self.delivered += 1
+        if not self._waiting:
+            self._dropping = False
         if self._failing:
-            self._failing = self._dropping = False
+            self._failing = False
             self.log.info(
                 "alerts for {host} are taken again; {dropped} were dropped", host=self._host, dropped=self.dropped
             )
@@ -217,6 +222,8 @@ class Target:
         except LateError:
             return "timeout"
         except Exception as error:
+            if self._stopping:
+                raise CancelledError from None
             return f"connection_failed ({type(error).__name__})"
         return "" if 200 <= status <= 299 else f"status_{status}"
 
@@ -236,9 +243,15 @@ def posting(reactor: Any) -> Post:
 
     async def post(url: str, body: bytes, fields: Mapping[str, str]) -> int:
         headers = Headers({name: [value] for name, value in fields.items()})
-        response = await HTTPClient(agent).post(
-            url, data=body, headers=headers, allow_redirects=False, unbuffered=True, reactor=reactor
-        )
+        try:
+            response = await HTTPClient(agent).post(
+                url, data=body, headers=headers, allow_redirects=False, unbuffered=True, reactor=reactor
+            )
+        except ResponseFailed as error:
+            # What was cancelled fails with whatever had become of it.
+            if any(reason.check(CancelledError) for reason in error.reasons):
+                raise CancelledError from None
+            raise
         response.deliverBody(_Unread())
         status: int = response.code
         return status
