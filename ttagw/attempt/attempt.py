@@ -26,8 +26,8 @@ from ttagw.errors import (
 from ttagw.model import NO_BODY, BodySource, Exchange, Reply
 from ttagw.pipeline import Pipeline
 
-_FAILED = 1.0
-"""Seconds that a failure counts as for the chooser, at the least."""
+_FAILED = 0.01
+"""Seconds that a failure counts as for the chooser, at the least: more than that would outlive what went wrong."""
 _DEAREST = 600.0
 """And at the most."""
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
@@ -398,7 +398,8 @@ class Attempt:
     def _observe_failure(self, instance: Instance, now: float) -> None:
         """An instance that fails must look slower than those that answer, however fast it fails."""
         others = [each.latency for each in self._service.instances if each is not instance]
-        seconds = max(now - (self._sent or self._since), _FAILED, instance.latency, 2 * max(others, default=0.0))
+        taken = now - (self._sent or self._since)
+        seconds = max(taken, _FAILED, 2 * instance.latency, 2 * max(others, default=0.0))
         self._service.chooser.observe(instance, min(seconds, _DEAREST), now)
 
 

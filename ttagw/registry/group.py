@@ -172,6 +172,12 @@ class Group:
         tiers = tuple(tuple(members[place].instance for place in tier) for tier in decision.tiers)
         service = self.service
         service.instances = [each.instance for each in members]
+        asked = {id(each) for tier in service.tiers for each in tier}
+        for tier in tiers:
+            for instance in tier:
+                if id(instance) not in asked:
+                    # What it took when it failed says nothing about how it is now, and would keep everybody away.
+                    instance.latency = 0.0
         if tiers != service.tiers:
             before = bool(service.rotation)
             service.offer(tiers)
