@@ -66,7 +66,8 @@ def gateway(tmp_path: Path, places: list[Place]) -> Iterator[Gateway]:
             "slow_start": "0s",
         }
     }
-    with Gateway(tmp_path, services, [route()]) as running:
+    # Nobody waits for as long as that: whoever is found to be down is left.
+    with Gateway(tmp_path, services, [route()], upstream={"response_timeout": "60s"}) as running:
         until(lambda: states(running) == {"up": 4}, "all are up")
         yield running
         assert running.failures() == []
@@ -107,8 +108,7 @@ def test_a_fault_of_one_of_four_costs_next_to_nothing(gateway: Gateway, places: 
         tries = gateway.metric("ttagw_instance_tries_total", instance=bad.id, outcome="bad")
         began = time.monotonic()
         begin(bad)
-        out = {"killed": ("down", "ejected"), "stalled": ("down", "ejected")}.get(fault, ("down", "ejected"))
-        until(lambda: any(each in states(gateway) for each in out), "it is out of rotation")
+        until(lambda: {"down", "ejected"} & states(gateway).keys(), "it is out of rotation")
         outside = time.monotonic()
         until(lambda: len(stream.seen(outside)) > 300, "the others carry on")
         bad_tries = gateway.metric("ttagw_instance_tries_total", instance=bad.id, outcome="bad") - tries
@@ -128,6 +128,7 @@ def test_a_fault_of_one_of_four_costs_next_to_nothing(gateway: Gateway, places: 
     else:
         assert lost == {}
     assert sum(got.values()) > 300
+    assert max(each.took for each in stream.seen() if each.method == "GET") < 15.0
     if fault == "killed":
         assert bad_tries <= 5
     posts = Counter(line for each in places for line in each.requests if line.startswith("POST"))
