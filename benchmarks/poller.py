@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import trustme
 from twisted.internet import reactor as _reactor
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 
@@ -40,6 +40,7 @@ KINDS = {
     "http": ("http", "http://127.0.0.1:{}"),
     "tcp": ("tcp", "http://127.0.0.1:{}"),
     "websocket": ("websocket", "http://127.0.0.1:{}"),
+    "endpoint": ("http", "http://address.test:{}"),
     "name": ("http", "http://localhost:{}"),
     "https": ("http", "https://localhost:{}"),
 }
@@ -85,6 +86,8 @@ class Endpoints:
 
     def __call__(self, url: str) -> Any:
         parts = urlsplit(url)
+        if parts.hostname == "address.test":
+            return TCP4ClientEndpoint(reactor, "127.0.0.1", parts.port)
         endpoint = HostnameEndpoint(reactor, parts.hostname, parts.port)
         if parts.scheme == "http":
             return endpoint
@@ -119,13 +122,14 @@ def measure(kind: str, options: argparse.Namespace, ports: list[tuple[int, int]]
     profile = cProfile.Profile() if options.profile else None
     if profile is not None:
         profile.enable()
-    cpu, began = time.process_time(), time.monotonic()
+    cpu, system, began = time.process_time(), os.times().system, time.monotonic()
     pause(options.seconds)
     cpu, spent = time.process_time() - cpu, time.monotonic() - began
+    system = os.times().system - system
     if profile is not None:
         profile.disable()
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
-    report(kind, told, cpu, spent, max(late))
+    report(kind, told, cpu, system, spent, max(late))
     over: list[None] = []
     poller.stop().addCallback(over.append)
     while not over:
@@ -133,12 +137,14 @@ def measure(kind: str, options: argparse.Namespace, ports: list[tuple[int, int]]
     deadlines.stop()
 
 
-def report(kind: str, told: list[Verdict], cpu: float, spent: float, late: float) -> None:
+def report(kind: str, told: list[Verdict], cpu: float, system: float, spent: float, late: float) -> None:
     """One line."""
     bad = sorted({verdict.reason for verdict in told if not verdict.good})
     slow = sorted(verdict.seconds for verdict in told)[int(len(told) * 0.99)]
     print(
-        f"{kind:10}{len(told) / spent:8.0f}/s {cpu / len(told) * 1e6:8.0f} us/check {100 * cpu / spent:7.2f} % of a core"
+        f"{kind:10}{len(told) / spent:8.0f}/s {cpu / len(told) * 1e6:8.0f} us/check"
+        f" ({system / len(told) * 1e6:.0f} kernel)"
+        f" {100 * cpu / spent:7.2f} % of a core"
         f" {late * 1e3:8.1f} ms latest {slow * 1e3:8.1f} ms p99 {' '.join(bad)}",
         flush=True,
     )
@@ -179,6 +185,7 @@ def main() -> None:
         for kind in options.kinds.split(","):
             measure(kind, options, ports, pem)
         child.terminate()
+    reactor.fireSystemEvent("shutdown")
 
 
 if __name__ == "__main__":
