@@ -13,7 +13,8 @@ from twisted.internet.task import Clock
 
 from tests.twisted_hygiene import Failures
 from ttagw.registry.checks import Verdict
-from ttagw.registry.poller import LEAST, SPREAD, TOGETHER, Poller
+from ttagw.registry.pace import LEAST, SPREAD
+from ttagw.registry.poller import TOGETHER, Poller
 from ttagw.registry.probes.reasons import LOCAL_FAILURE
 
 GOOD = Verdict(True, "", 0.01)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import pytest_twisted
+from twisted.internet.endpoints import TCP4ClientEndpoint
 
 from tests.registry.served import OK, Checking, Service, checked, sending, serving
 from tests.sockets import Raw
@@ -15,6 +16,7 @@ from ttagw import __version__
 from ttagw.config.services import Health
 from ttagw.registry.probes import make_probe
 from ttagw.registry.probes.answer import MAX_HEAD
+from ttagw.registry.probes.named import REMEMBERED
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -236,3 +238,58 @@ async def test_one_after_the_other_each_on_a_connection_of_its_own() -> None:
         probe.close()
         await until(lambda: service.all_ended)
     assert len(service.talks) == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_is_asked_for_its_address_now_and_then_and_after_each_failure() -> None:
+    def act(talk: Any) -> None:
+        talk.transport.write(OK if healthy else OK.replace(b"200 OK", b"500 Broken"))
+
+    healthy = True
+    service = Service(act)
+    with serving(service) as url:
+        checking = Checking(CountingEndpoint)
+        probe = make_probe(url.replace("127.0.0.1", "up.test"), Health(), checking.means)
+        assert probe is not None
+        endpoint = CountingEndpoint.made[-1]
+
+        async def connected() -> tuple[int, str]:
+            assert probe is not None
+            verdict = await probe.check()
+            return endpoint.count, verdict.reason
+
+        assert [await connected() for _ in range(3)] == [(1, "")] * 3
+        checking.pass_time(REMEMBERED - 1)
+        assert await connected() == (1, "")
+        checking.pass_time(1.1)
+        assert [await connected() for _ in range(2)] == [(2, "")] * 2
+        healthy = False
+        assert [await connected() for _ in range(3)] == [(2, "status_500"), (3, "status_500"), (4, "status_500")]
+        healthy = True
+        assert [await connected() for _ in range(2)] == [(5, "")] * 2
+        await until(lambda: service.all_ended)
+    port = url.rpartition(":")[2].encode()
+    assert all(b"\r\nhost: up.test:" + port + b"\r\n" in each.data for each in service.talks)
+    await turn()
+    assert await connected() == (5, "connection_refused")
+    assert await connected() == (6, "connection_refused")
+
+
+class CountingEndpoint(TCP4ClientEndpoint):
+    """Where up.test is."""
+
+    made: ClassVar[list[CountingEndpoint]] = []
+
+    def __init__(self, url: str) -> None:
+        super().__init__(reactor, "127.0.0.1", int(url.rpartition(":")[2]))
+        self.count = 0
+        self.made.append(self)
+
+    def connect(self, protocolFactory: Any) -> Any:
+        self.count += 1
+        return super().connect(protocolFactory)
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_answers_in_one_read() -> None:
+    assert await checked(sending(OK + b"HTTP/1.1 500 Broken\r\n\r\n")) == ""
