@@ -75,9 +75,9 @@ def test_nobody_talks_to_himself() -> None:
 
 
 class Slow(socket.socket):
-    """As if it were far away: the first two times that it is asked, `connect` is still under way."""
+    """As if it were far away: the first times that it is asked, `connect` is still under way."""
 
-    left = 2
+    left = 3
     answer = errno.EINPROGRESS
 
     def connect_ex(self, address: Any) -> int:
@@ -93,7 +93,9 @@ class Slow(socket.socket):
 async def test_a_connection_that_takes_its_time() -> None:
     service = sending(OK)
     with serving(service) as url:
-        run = Run(direct(url, Slow))
+        link = direct(url, Slow)
+        run = Run(link)
+        link.doRead()  # as when the reactor still has an event for the number that this socket has now
         assert run.reasons == []
         await until(lambda: run.found)
         assert run.reasons == [""]
@@ -102,7 +104,9 @@ async def test_a_connection_that_takes_its_time() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_refusal_that_takes_its_time() -> None:
-    run = Run(direct(":1", Slow))
+    link = direct(":1", Slow)
+    run = Run(link)
+    link.doWrite()
     assert run.reasons == []
     await until(lambda: run.found)
     assert run.reasons == ["connection_refused"]
@@ -121,6 +125,38 @@ async def test_a_request_larger_than_the_buffers() -> None:
         await until(lambda: run.found)
         assert run.reasons == [""]
         assert len(service.talks[0].data) == 300_016 + 2
+        await until(lambda: service.all_ended)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_service_that_does_not_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = direct(f":{listener.getsockname()[1]}")
+        run = Run(link, b"x" * 20_000_000)
+        left = -1
+        while left != len(link._unsent):
+            left = len(link._unsent)
+            await turn()
+            link.doWrite()
+        assert 0 < left < 20_000_000
+        assert link in reactor.getWriters()
+        run.pass_time(2.2)
+        assert run.reasons == ["timeout"]
+        assert link not in reactor.getWriters()
+
+
+class Gone(socket.socket):
+    def getpeername(self) -> Any:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_connection_of_which_nobody_knows_the_other_end() -> None:
+    service = sending(OK)
+    with serving(service) as url:
+        run = Run(direct(url, Gone))
+        await until(lambda: run.found)
+        assert run.reasons == [""]
         await until(lambda: service.all_ended)
 
 
@@ -150,6 +186,7 @@ async def test_the_reactor_gives_up_a_connection() -> None:
         link.connectionLost(Failure(ConnectionLost()))
         link.doRead()
         link.doWrite()
+        link.send(b"x")
         assert (run.reasons, link.fileno()) == (["closed"], -1)
         assert link.logPrefix() == "check"
         await until(lambda: service.all_ended)
