@@ -138,7 +138,7 @@ class Fleet:
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
         yield from self.store.collect()
-        yield from fleet_metrics(self.registry, self.events, self.poller, self.ledger)
+        yield from fleet_metrics(self.registry, self.events, self.poller, self.ledger, self.webhooks)
 
 
 def configured(service: str, config: ServiceConfig) -> list[Record]:

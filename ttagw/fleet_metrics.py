@@ -15,11 +15,15 @@ from ttagw.registry.events import Events
 from ttagw.registry.ledger import Ledger
 from ttagw.registry.poller import Poller
 from ttagw.registry.registry import Registry
+from ttagw.registry.webhook import Webhooks
+from ttagw.wire.names import Names
 
 _STATES = tuple(State)
 
 
-def fleet_metrics(registry: Registry, events: Events, poller: Poller, ledger: Ledger) -> Iterator[Metric]:
+def fleet_metrics(
+    registry: Registry, events: Events, poller: Poller, ledger: Ledger, webhooks: Webhooks
+) -> Iterator[Metric]:
     """All of it."""
     yield from _of_services(registry, events)
     running = GaugeMetricFamily("ttagw_checks_running", "Active checks under way.", value=poller.running)
@@ -31,7 +35,22 @@ def fleet_metrics(registry: Registry, events: Events, poller: Poller, ledger: Le
     )
     repaired = CounterMetricFamily("ttagw_registrations_repaired", "Changes found by comparing with the store.")
     repaired.add_metric([], ledger.repaired)
-    yield from (running, late, faults, unwritten, repaired)
+    alerts = CounterMetricFamily("ttagw_alerts", "Alerts for webhooks that have ended.", labels=["outcome"])
+    alerts.add_metric(["delivered"], sum([each.delivered for each in webhooks.targets]))
+    alerts.add_metric(["dropped"], sum([each.dropped for each in webhooks.targets]))
+    alerts.add_metric(["given_up"], sum([each.given_up for each in webhooks.targets]))
+    yield from (running, late, faults, unwritten, repaired, alerts)
+
+
+def names_metrics(names: Names) -> Iterator[Metric]:
+    """How resolving names goes."""
+    asked = CounterMetricFamily("ttagw_names_asked", "Names that were asked for.")
+    asked.add_metric([], names.queries)
+    failed = CounterMetricFamily("ttagw_names_failed", "Of those, the ones of which nothing came.")
+    failed.add_metric([], names.failures)
+    stale = CounterMetricFamily("ttagw_names_stale", "Answers given after their time, because nothing newer came.")
+    stale.add_metric([], names.stale)
+    yield from (asked, failed, stale)
 
 
 def _of_services(registry: Registry, events: Events) -> Iterator[Metric]:

@@ -26,6 +26,7 @@ from ttagw.core.ids import UUID7
 from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.core.routing import Pattern, Table
 from ttagw.fleet import Fleet
+from ttagw.fleet_metrics import names_metrics
 from ttagw.layers.bounds import Bounds
 from ttagw.layers.fields import ChangeFields, FieldChanges
 from ttagw.layers.observe import Observe
@@ -93,6 +94,7 @@ class Gateway(MultiService):
         self.metrics.add(self._own_metrics)
         self.metrics.add(lambda: pool_metrics(self.upstreams))
         self.metrics.add(self.fleet.metrics)
+        self.metrics.add(lambda: names_metrics(self.names))
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
