@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from ttagw.metrics import BOUNDS, Histogram, Metrics
+from ttagw.metrics import BOUNDS, Histogram, Metrics, exposition
 
 
 def parsed(metrics: Metrics) -> dict[str, Metric]:
@@ -72,3 +75,23 @@ def test_other_parts_add_what_they_have_when_asked() -> None:
     assert asked == []
     assert values(parsed(metrics)["ttagw_extra"]) == {("ttagw_extra",): 8.0}
     assert asked == [1]
+
+
+def test_the_text_is_what_prometheus_client_would_write() -> None:
+    class Families:
+        def collect(self) -> Iterator[Metric]:
+            counter = CounterMetricFamily("a", 'With "quotes", a \\ and\na line.', labels=["z", "b"])
+            counter.add_metric(["1", 'say "no"\n\\'], 3)
+            counter.add_metric(["", "plain"], 2.5)
+            gauge = GaugeMetricFamily("g", "No labels.", value=True)
+            gauge.add_metric([], 1e21)
+            gauge.add_metric([], float("inf"))
+            gauge.add_metric([], 12345678)
+            gauge.add_metric([], 0.000001)
+            histogram = HistogramMetricFamily("h", "Seconds.", labels=["l"])
+            histogram.add_metric(["x"], [("0.5", 1.0), ("+Inf", 2.0)], 0.75)
+            yield from (counter, gauge, histogram)
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Families())
+    assert b"".join(map(exposition, Families().collect())) == generate_latest(registry)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client.core import CollectorRegistry, CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency buckets, in seconds."""
@@ -63,6 +63,34 @@ class RouteCells:
         self.bytes_out = 0
 
 
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+
+def exposition(family: Metric) -> bytes:
+    """A family in the text format 0.0.4.
+
+    As `prometheus_client.generate_latest`, but twice as fast, and one at a time: with thousands of instances everybody
+    would wait for a whole scrape.
+    """
+    name = family.name + ("_total" if family.type == "counter" else "")
+    text = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
+    lines = [f"# HELP {name} {text}\n# TYPE {name} {family.type}\n"]
+    for sample in family.samples:
+        value = sample.value
+        number = f"{value}.0" if value.__class__ is int and 0 <= value < 1_000_000 else floatToGoString(value)
+        labels = sample.labels
+        if labels:
+            pairs = ",".join([f'{key}="{_escaped(labels[key])}"' for key in sorted(labels)])
+            lines.append(f"{sample.name}{{{pairs}}} {number}\n")
+        else:
+            lines.append(f"{sample.name} {number}\n")
+    return "".join(lines).encode()
+
+
+def _escaped(value: str) -> str:
+    return value if value.isalnum() else value.translate(_ESCAPES)
+
+
 Source = Callable[[], Iterable[Metric]]
 
 
@@ -72,8 +100,6 @@ class Metrics:
     def __init__(self) -> None:
         self.routes: dict[str, RouteCells] = {}
         self._sources: list[Source] = []
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
 
     def route(self, name: str) -> RouteCells:
         """The cells of a route, made when they are first asked for."""
@@ -85,10 +111,10 @@ class Metrics:
 
     def text(self) -> bytes:
         """All metrics, for a scrape."""
-        return generate_latest(self._registry)
+        return b"".join(map(exposition, self.collect()))
 
     def collect(self) -> Iterator[Metric]:
-        """What prometheus_client calls."""
+        """All families."""
         yield from self._of_routes()
         for source in self._sources:
             yield from source()

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.testing import MemoryReactorClock
 
 from ttagw.admin.site import Readiness, admin_site
 from ttagw.metrics import Metrics
@@ -16,11 +17,13 @@ def ask(
     path: str, state: Readiness = READY, metrics: Metrics | None = None, method: str = "GET"
 ) -> tuple[int, bytes, bytes]:
     """Status, head and body of what the admin side answers."""
-    site = admin_site("gw-1", lambda: state, metrics)
+    clock = MemoryReactorClock()
+    site = admin_site("gw-1", lambda: state, metrics, reactor=clock)
     protocol = site.buildProtocol(None)
     transport = MemoryTransport()
     transport.connect(protocol)
     protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    clock.pump([0.0] * 20)
     head, _, body = transport.take().partition(b"\r\n\r\n")
     transport.lose()
     return int(head[9:12]), head.lower(), body

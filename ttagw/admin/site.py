@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
+from twisted.internet.task import deferLater
 
-from ttagw.admin.answers import Folder, Given
+from ttagw.admin.answers import Api, Folder, Given, finish
 from ttagw.admin.callers import Callers, Keys
-from ttagw.admin.channel import AdminSite
+from ttagw.admin.channel import AdminRequest, AdminSite
 from ttagw.admin.directory import Directory
 from ttagw.admin.services import Around, Services
 from ttagw.admin.stream import EventStream
-from ttagw.metrics import Metrics
+from ttagw.metrics import Metrics, exposition
 from ttagw.registry.events import Events
 
 
@@ -51,16 +52,13 @@ def admin_site(
         state = ready()
         return _json(asdict(state), 200 if state.ready else 503)
 
-    def exposition() -> tuple[int, bytes, bytes]:
-        return 200, b"text/plain; version=0.0.4; charset=utf-8", b"" if metrics is None else metrics.text()
-
     root = Folder()
     health = Folder()
     health.putChild(b"live", Given(lambda: _json({"live": True, "name": name})))
     health.putChild(b"ready", Given(readiness))
     root.putChild(b"health", health)
     if metrics is not None:
-        root.putChild(b"metrics", Given(exposition))
+        root.putChild(b"metrics", Scrape(metrics))
     if directory is not None:
         root.putChild(b"services", Services(Around(directory, Callers(keys, monotonic))))
     site = AdminSite(root, reactor)
@@ -69,6 +67,22 @@ def admin_site(
         root.putChild(b"events", stream)
         site.at_end = stream.stop
     return site
+
+
+class Scrape(Api):
+    """Answers GET with all metrics, made a family at a time: requests go on in between."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+        self.offers = {b"GET": self._get}
+
+    async def _get(self, request: AdminRequest) -> None:
+        parts: list[bytes] = []
+        for family in self._metrics.collect():
+            parts.append(exposition(family))
+            await deferLater(request.site.reactor, 0)
+        finish(request, 200, b"text/plain; version=0.0.4; charset=utf-8", b"".join(parts))
 
 
 def _json(value: object, status: int = 200) -> tuple[int, bytes, bytes]:
