@@ -71,7 +71,7 @@ class Link:
         patterns: Callable[[], Iterable[bytes]],
         pushed: Pushed,
     ) -> None:
-        """`channel`: where something without meaning may be said. `patterns`: what is subscribed to when it connects."""
+        """`channel`: where something without meaning may be said. `patterns`: what to subscribe to when it connects."""
         self._settings = settings
         self._where = where
         self._standing = standing
