@@ -87,6 +87,7 @@ class SqliteStore:
         try:
             await _in_thread(pool, file.prepare, self.path)
         except BaseException:
+            self._pool = None
             pool.close()
             raise
         self._identity = file.identity(self.path)

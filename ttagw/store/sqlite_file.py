@@ -119,7 +119,7 @@ def prepare(path: str) -> None:
     except OSError as error:
         raise _not_usable(name, error) from None
     except sqlite3.Error as error:
-        raise _not_readable(name, error) from None
+        raise _not_readable(path, name, error) from None
 
 
 def _make(path: str) -> None:
@@ -187,34 +187,32 @@ _FILE = {
 }
 
 
-def _primary(error: sqlite3.Error) -> int:
-    """The error without its refinements."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+def _code(path: str, error: sqlite3.Error) -> int:
+    """What is wrong. To SQLite a full or read-only disk is often just a system call that failed."""
+    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the rest refines
+    if code == sqlite3.SQLITE_IOERR:
+        try:
+            disk = os.statvfs(os.path.dirname(path))
+        except OSError:
+            return code
+        if disk.f_flag & os.ST_RDONLY:
+            return sqlite3.SQLITE_READONLY
+        if disk.f_bavail == 0:
+            return sqlite3.SQLITE_FULL
+    return code
 
 
-def _no_room(path: str) -> bool:
-    try:
-        found = os.statvfs(os.path.dirname(path))
-    except OSError:
-        return False
-    return found.f_bavail == 0
-
-
-def _not_readable(name: str, error: sqlite3.Error) -> StoreFileError:
-    code = _primary(error)
-    if code == sqlite3.SQLITE_IOERR and _no_room(name):
-        code = sqlite3.SQLITE_FULL
-    reason, sentence = _FILE.get(code, ("unusable", f"{{name}}: {error}"))
-    return StoreFileError(reason, sentence.format(name=name))
+def _not_readable(path: str, name: str, error: sqlite3.Error) -> StoreFileError:
+    reason, sentence = _FILE.get(_code(path, error), ("unusable", "{name}: {error}"))
+    return StoreFileError(reason, sentence.format(name=name, error=error))
 
 
 def at_run_time(path: str, error: sqlite3.Error) -> StoreError:
     """What an error means for an operation."""
-    code = _primary(error)
+    code = _code(path, error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreAwayError("locked")
-    # The index of the write-ahead log is a file too; for it a full disk is any failure of its system calls.
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):
+    if code == sqlite3.SQLITE_FULL:
         return StoreRefusedError("full")
     if code == sqlite3.SQLITE_READONLY:
         return StoreRefusedError("read_only")
