@@ -1,4 +1,4 @@
-"""What the tests of the SQLite store do in a process of their own: `python -m tests.store.sqlite_child SCENARIO PATH`."""
+"""What the tests of the SQLite store do in a process of their own: `-m tests.store.sqlite_child SCENARIO PATH`."""
 
 from __future__ import annotations
 
