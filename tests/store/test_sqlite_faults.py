@@ -134,8 +134,7 @@ async def test_a_file_that_is_no_store_is_left_as_it_is(path: Path, make: object
     make(path)  # type: ignore[operator]
     before = path.read_bytes() if path.is_file() else b""
     assert (await unusable(path)).reason == reason
-    with_tables = reason in ("not_ours", "newer")
-    assert with_tables or (path.read_bytes() if path.is_file() else b"") == before
+    assert (path.read_bytes() if path.is_file() else b"") == before
 
 
 @pytest_twisted.ensureDeferred

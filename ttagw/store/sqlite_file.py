@@ -132,11 +132,22 @@ def _make(path: str) -> None:
 
 
 def _check(connection: sqlite3.Connection, name: str) -> None:
+    _is_new(connection, name)  # before anything of it is changed
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreFileError("no_wal", f"{name}: its file system allows no write-ahead log; use a local disk")
     configure(connection)
     connection.execute("BEGIN IMMEDIATE")
+    if _is_new(connection, name):
+        for statement in _TABLE:
+            connection.execute(statement)
+    (fine,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if fine != "ok":
+        raise StoreFileError("corrupt", _CORRUPT.format(name=name))
+    connection.execute("COMMIT")
+
+
+def _is_new(connection: sqlite3.Connection, name: str) -> bool:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA:
         raise StoreFileError(
@@ -145,14 +156,10 @@ def _check(connection: sqlite3.Connection, name: str) -> None:
         )
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if version == 0 and not tables:
-        for statement in _TABLE:
-            connection.execute(statement)
-    elif version != SCHEMA or "entry" not in tables:
+        return True
+    if version != SCHEMA or "entry" not in tables:
         raise StoreFileError("not_ours", f"{name}: a database of something else; name another file")
-    (fine,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if fine != "ok":
-        raise StoreFileError("corrupt", _CORRUPT.format(name=name))
-    connection.execute("COMMIT")
+    return False
 
 
 _CORRUPT = "{name}: the database is damaged; restore it from a copy, or move it away to begin with an empty one"
