@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from tests.store.kit import opened, until
 from tests.twisted_hygiene import Failures, reactor
+from ttagw.store.base import StoreAwayError
 from ttagw.store.sqlite import SqliteStore
+from ttagw.store.sqlite_file import put
 
 
 class Hands:
@@ -88,3 +90,42 @@ async def test_a_bug_is_logged_counted_and_harms_nobody(path: Path, failures: Fa
         assert store.operations == {("get", "failed"): 1}
         assert store.state.up
     assert len(failures.take(ZeroDivisionError)) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_waits_is_done_together(path: Path) -> None:
+    async with opened(f"sqlite:{path}") as store:
+        await store.get("a")  # it is connected
+        (connection,) = store._store._pool.connections.values()  # type: ignore[attr-defined]
+        said: list[str] = []
+        connection.set_trace_callback(said.append)
+        await gatherResults([Deferred.fromCoroutine(store.put(f"k/{number}", b"")) for number in range(101)])
+        assert said.count("COMMIT") == 2
+        connection.set_trace_callback(None)
+        assert len(await store.scan("k/")) == 101
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_fails_takes_none_of_those_along_that_it_was_done_together_with(
+    path: Path, failures: Failures
+) -> None:
+    async with opened(f"sqlite:{path}") as store:
+        heard: list[str] = []
+        store.watch("", lambda key, _: heard.append(key))
+        inner: Any = store._store
+
+        def bad(cursor: Any) -> None:
+            put(cursor, "bad", b"", None)
+            cursor.execute("SELECT nothing")
+
+        first = Deferred.fromCoroutine(store.put("a", b"1"))
+        rest = [Deferred.fromCoroutine(store.put(key, b"2")) for key in "bc"]
+        failing = Deferred.fromCoroutine(inner._do(bad))
+        last = Deferred.fromCoroutine(store.swap("c", b"2", b"3"))
+        with pytest.raises(StoreAwayError):
+            await failing
+        await gatherResults([first, *rest])
+        assert await last is True
+        await until(lambda: store.state.up, "it is looked at again")
+        assert await store.scan("") == {"a": b"1", "b": b"2", "c": b"3"}
+        assert heard == ["a", "b", "c", "c"]

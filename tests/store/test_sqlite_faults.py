@@ -393,8 +393,10 @@ async def test_a_thread_that_is_stuck_hangs_nobody(path: Path) -> None:
     await until(lambda: store.state.up, "it is back", within=BACK)
     stuck.clear()
     pool.threadpool.callInThread(stuck.wait, 30.0)
+    left = Deferred.fromCoroutine(store.put("a", b"1"))
     began = time.monotonic()
     await store.stop()
     assert time.monotonic() - began < DEADLINE + 0.5
+    assert (await refusal(left)).reason == "timeout"
     stuck.set()
     pool.close()

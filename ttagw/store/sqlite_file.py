@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from ttagw.store.base import StoreAwayError, StoreError, StoreFileError, StoreRefusedError
 
@@ -40,22 +40,22 @@ class Cursor(Protocol):
     """What of a database cursor is used."""
 
     rowcount: int
+    connection: sqlite3.Connection
 
     def execute(self, sql: str, parameters: tuple[object, ...] = ..., /) -> object: ...
-    def fetchone(self) -> tuple[object, ...] | None: ...
-    def fetchall(self) -> list[tuple[str, bytes]]: ...
+    def fetchall(self) -> list[Any]: ...
 
 
 def begin(cursor: Cursor) -> None:
-    """Take the lock that writing needs."""
-    cursor.execute("BEGIN IMMEDIATE")
+    """Take the lock that writing needs, if it has not been taken."""
+    if not cursor.connection.in_transaction:
+        cursor.execute("BEGIN IMMEDIATE")
 
 
 def get(cursor: Cursor, key: str, now: float) -> bytes | None:
     """The value that is not over at `now`, Unix seconds."""
     cursor.execute(_GET, (key, now))
-    row = cursor.fetchone()
-    return None if row is None else bytes(row[0])  # type: ignore[call-overload]
+    return next((value for (value,) in cursor.fetchall()), None)
 
 
 def scan(cursor: Cursor, prefix: str, now: float) -> Mapping[str, bytes]:
@@ -162,6 +162,14 @@ def _is_new(connection: sqlite3.Connection, name: str) -> bool:
     return False
 
 
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_locked(error: object) -> bool:
+    """Whether somebody else has the lock that was needed."""
+    return isinstance(error, sqlite3.Error) and _code("", error) in _LOCKED
+
+
 _CORRUPT = "{name}: the database is damaged; restore it from a copy, or move it away to begin with an empty one"
 
 _SYSTEM = {
@@ -217,7 +225,7 @@ def _not_readable(path: str, name: str, error: sqlite3.Error) -> StoreFileError:
 def at_run_time(path: str, error: sqlite3.Error) -> StoreError:
     """What an error means for an operation."""
     code = _code(path, error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in _LOCKED:
         return StoreAwayError("locked")
     if code == sqlite3.SQLITE_FULL:
         return StoreRefusedError("full")
