@@ -9,8 +9,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.protocol import Factory, Protocol
 
-from tests.integration.kit.process import free_port
-from tests.store.kit import BACK, NOTICED, SLACK, Redis, Traffic, opened, pause, refusal, until
+from tests.store.kit import BACK, NOTICED, SLACK, Redis, Traffic, free_port, opened, pause, refusal, until
 from tests.twisted_hygiene import reactor
 from ttagw.store.base import StoreAwayError, StoreRefusedError, StoreState
 from ttagw.store.counted import Counted
@@ -22,7 +21,7 @@ async def down(store: Counted, *reasons: str) -> None:
     began = time.monotonic()
     for work in (store.get("a"), store.scan(""), store.put("a", b""), store.delete("a"), store.swap("a", None, b"")):
         assert isinstance(await refusal(work), StoreAwayError)
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 0.3
     if reasons:
         await until(lambda: store.state.reason in reasons, f"it is said why, not {store.state.reason}")
 
@@ -96,9 +95,10 @@ async def test_one_connection_that_is_cut_takes_the_other_along(redis: Redis, ki
         heard: list[str] = []
         store.watch("a", lambda key, _: heard.append(key))
         await store.put("a", b"1")
+        await until(lambda: heard, "it is told")
         states: list[StoreState] = []
         store.on_state(states.append)
-        assert redis.command("CLIENT", "KILL", "TYPE", kind) == 1
+        assert redis.command("CLIENT", "KILL", "TYPE", kind) >= 1
         await until(lambda: len(states) == 2, "it is noticed, and back", within=BACK)
         assert [(state.up, state.reason) for state in states] == [(False, "connection_lost"), (True, "")]
         await store.put("a", b"1")
@@ -282,7 +282,7 @@ async def test_what_is_no_redis_is_away_and_is_tried_again(answer: bytes) -> Non
     factory.buildProtocol = counting  # type: ignore[method-assign,assignment]
     port = reactor.listenTCP(0, factory, interface="127.0.0.1")
     async with opened(f"redis://127.0.0.1:{port.getHost().port}", up=False) as store:
-        await until(lambda: made >= 3, "it is tried again")
+        await until(lambda: made >= 2, "it is tried again")
         assert not store.state.up
         assert (await refusal(store.get("a"))).reason == store.state.reason
     await port.stopListening()

@@ -9,8 +9,7 @@ import pytest
 import pytest_twisted
 
 from tests.integration.kit.certs import Authority
-from tests.integration.kit.process import free_port
-from tests.store.kit import BACK, Redis, opened, refusal, until
+from tests.store.kit import BACK, Redis, free_port, opened, refusal, until
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from tests.store.kit import new_store
 from ttagw.store.redis_errors import meaning
 from ttagw.store.redis_url import Address, RedisSettings, parse
 
+ROOT = Path(__file__).parent.parent.parent
+
 
 @pytest.mark.parametrize(
     ("url", "settings"),
@@ -111,3 +113,13 @@ def test_what_an_error_of_redis_means(text: str, kind: str, reason: str) -> None
     error = meaning(text)
     assert (type(error).__name__, error.reason) == (f"Store{kind}Error", reason)
     assert "s3cret" not in str(error)
+
+
+def test_making_stores_installs_no_reactor() -> None:
+    # The daemon chooses its reactor; txredisapi imports one.
+    code = (
+        "import sys, ttagw.store.make as make\n"
+        "make.make_store('redis+sentinel://h/main', None, lambda: 0.0, lambda: 0.0, lambda: 0.0)\n"
+        "assert 'twisted.internet.reactor' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

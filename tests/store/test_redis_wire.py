@@ -11,8 +11,7 @@ import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol
 
-from tests.integration.kit.process import free_port
-from tests.store.kit import refusal, until
+from tests.store.kit import free_port, refusal, until
 from tests.twisted_hygiene import reactor
 from ttagw.store.base import StoreAwayError, StoreRefusedError
 from ttagw.store.redis_url import Address

@@ -268,7 +268,7 @@ async def test_a_lock_of_somebody_else_is_noticed_and_its_end_too(path: Path, ot
         assert error.reason == "locked"
         began = time.monotonic()
         assert (await refusal(store.get("a"))).reason == "locked"
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 0.3
         await pause(0.8)
         assert not store.state.up
         other.execute("COMMIT")
