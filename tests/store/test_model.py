@@ -108,6 +108,11 @@ class Beside(RuleBasedStateMachine):
         blockingCallFromThread(reactor, self.inner._sweep)  # type: ignore[attr-defined]
 
     @invariant()
+    def it_holds_what_it_should(self) -> None:
+        there = {key: self.present(key) for key in self.model}
+        assert done(self.store.scan("")) == {key: value for key, value in there.items() if value is not None}
+
+    @invariant()
     def each_change_was_told(self) -> None:
         assert self.told == self.expected
 

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from twisted.internet.protocol import Factory, Protocol
 
 from tests.store.kit import BACK, NOTICED, SLACK, Redis, Traffic, free_port, opened, pause, refusal, until
-from tests.twisted_hygiene import reactor
 from ttagw.store.base import StoreAwayError, StoreRefusedError, StoreState
 from ttagw.store.counted import Counted
 
@@ -236,72 +234,3 @@ async def test_one_that_is_paused_longer_than_the_deadline(redis: Redis) -> None
         await back(store)
         await traffic.some()
         await traffic.nothing_was_lost()
-
-
-class Says(Protocol):
-    """Answers all that comes with the same bytes."""
-
-    answer = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        assert self.transport is not None
-        self.transport.write(self.answer)
-
-
-GARBAGE = [
-    b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n",
-    b"+PONG\r\n+PONG\r\n+PONG\r\n",
-    b"+OK\r\n",
-    b":5\r\n",
-    b"*-1\r\n",
-    b"$3\r\nabcdef\r\n",
-    b"*2\r\n$4\r\npong\r\n",
-    b"$999999999999999999999\r\n",
-    b"-ERR \xff\xfe what\r\n",
-    b"-LOADING Redis is loading the dataset in memory\r\n",
-    bytes(range(256)),
-    b"\r\n" * 100,
-    b"#f\r\n",
-    b"%1\r\n+a\r\n+b\r\n",
-]
-
-
-@pytest.mark.parametrize("answer", GARBAGE)
-@pytest_twisted.ensureDeferred
-async def test_what_is_no_redis_is_away_and_is_tried_again(answer: bytes) -> None:
-    factory = Factory.forProtocol(type("Says", (Says,), {"answer": answer}))
-    factory.noisy = False
-    made = 0
-    build = factory.buildProtocol
-
-    def counting(address: object) -> object:
-        nonlocal made
-        made += 1
-        return build(address)  # type: ignore[arg-type]
-
-    factory.buildProtocol = counting  # type: ignore[method-assign,assignment]
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    async with opened(f"redis://127.0.0.1:{port.getHost().port}", up=False) as store:
-        await until(lambda: made >= 2, "it is tried again")
-        assert not store.state.up
-        assert (await refusal(store.get("a"))).reason == store.state.reason
-    await port.stopListening()
-
-
-@pytest_twisted.ensureDeferred
-async def test_one_that_closes_at_once_is_not_asked_without_end() -> None:
-    class Closes(Protocol):
-        def connectionMade(self) -> None:
-            made.append(time.monotonic())
-            assert self.transport is not None
-            self.transport.loseConnection()
-
-    made: list[float] = []
-    factory = Factory.forProtocol(Closes)
-    factory.noisy = False
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    async with opened(f"redis://127.0.0.1:{port.getHost().port}", up=False) as store:
-        await pause(1.5)
-        assert 3 <= len(made) <= 40
-        assert not store.state.up
-    await port.stopListening()

@@ -1,7 +1,8 @@
-"""A server that is a Redis until it is asked for something."""
+"""Servers that are no Redis, or are one until they are asked for something."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 
-from tests.store.kit import BACK, opened, refusal, until
+from tests.store.kit import BACK, opened, pause, refusal, until
 from tests.twisted_hygiene import Failures, reactor
 from ttagw.store.base import StoreAwayError
 
@@ -166,3 +167,72 @@ async def test_a_role_that_is_not_said_is_none(url: str, answers: dict[bytes, by
         answers[b"EVALSHA"] = b"-READONLY it is\r\n"
         assert (await refusal(store.put("a", b""))).reason == "not_master"
         assert not store.state.up
+
+
+class Says(Protocol):
+    """Answers all that comes with the same bytes."""
+
+    answer = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.transport.write(self.answer)
+
+
+GARBAGE = [
+    b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n",
+    b"+PONG\r\n+PONG\r\n+PONG\r\n",
+    b"+OK\r\n",
+    b":5\r\n",
+    b"*-1\r\n",
+    b"$3\r\nabcdef\r\n",
+    b"*2\r\n$4\r\npong\r\n",
+    b"$999999999999999999999\r\n",
+    b"-ERR \xff\xfe what\r\n",
+    b"-LOADING Redis is loading the dataset in memory\r\n",
+    bytes(range(256)),
+    b"\r\n" * 100,
+    b"#f\r\n",
+    b"%1\r\n+a\r\n+b\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", GARBAGE)
+@pytest_twisted.ensureDeferred
+async def test_what_is_no_redis_is_away_and_is_tried_again(answer: bytes) -> None:
+    factory = Factory.forProtocol(type("Says", (Says,), {"answer": answer}))
+    factory.noisy = False
+    made = 0
+    build = factory.buildProtocol
+
+    def counting(address: object) -> object:
+        nonlocal made
+        made += 1
+        return build(address)  # type: ignore[arg-type]
+
+    factory.buildProtocol = counting  # type: ignore[method-assign,assignment]
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+    async with opened(f"redis://127.0.0.1:{port.getHost().port}", up=False) as store:
+        await until(lambda: made >= 2, "it is tried again")
+        assert not store.state.up
+        assert (await refusal(store.get("a"))).reason == store.state.reason
+    await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_closes_at_once_is_not_asked_without_end() -> None:
+    class Closes(Protocol):
+        def connectionMade(self) -> None:
+            made.append(time.monotonic())
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+    made: list[float] = []
+    factory = Factory.forProtocol(Closes)
+    factory.noisy = False
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+    async with opened(f"redis://127.0.0.1:{port.getHost().port}", up=False) as store:
+        await pause(1.5)
+        assert 3 <= len(made) <= 40
+        assert not store.state.up
+    await port.stopListening()

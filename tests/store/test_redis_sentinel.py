@@ -155,6 +155,8 @@ async def test_sentinels_that_are_away_are_said_and_awaited(redis: Redis, tmp_pa
         with Redis(file.parent, "--sentinel", port=port, mode=(str(file),)):
             await until(lambda: store.state.up, "it is up", within=BACK)
             await store.put("a", b"1")
+            order = store._store._link._where._order  # type: ignore[attr-defined]
+            assert order[0].port == port  # the one that knew is asked first from now on
         # Sentinels are needed to find it, not to use it.
         assert await store.get("a") == b"1"
         with redis.connection() as ask:

@@ -132,6 +132,16 @@ async def test_answers_after_garbage_are_not_believed(port: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_once_it_is_dropped_nothing_more_is_believed(port: Any) -> None:
+    async with connected(port) as (wire, server):
+        first, second = begun(wire.ask("GET", "a")), begun(wire.ask("GET", "b"))
+        first.addCallback(lambda _: wire.drop("garbage"))
+        await until(lambda: b"\r\nb\r\n" in server.data, "it is asked")
+        server.say(b"$1\r\nA\r\n$1\r\nB\r\n")
+        assert (await refusal(second)).reason == "garbage"
+
+
+@pytest_twisted.ensureDeferred
 async def test_messages_between_answers_are_told_and_do_not_answer(port: Any) -> None:
     heard: list[tuple[bytes, ...]] = []
     message = b"*4\r\n$8\r\npmessage\r\n$2\r\na*\r\n$2\r\nab\r\n$2\r\n+1\r\n"
