@@ -51,7 +51,15 @@ class RedisStore:
         if settings.master:
             where = Sentinels(settings, lambda: Wire(reactor))
         self._link = Link(
-            settings, where, self._standing, reactor, monotonic, random, lambda: list(self._prefixes), self._pushed
+            settings,
+            where,
+            self._standing,
+            reactor,
+            monotonic,
+            random,
+            self._channels,
+            lambda: list(self._prefixes),
+            self._pushed,
         )
         self.on_state = self._standing.listen
         self.stop = self._link.stop
@@ -126,8 +134,8 @@ class RedisStore:
 
     def _pushed(self, pattern: bytes, channel: bytes, said: bytes) -> None:
         prefix = self._prefixes.get(pattern)
-        if prefix is not None:
-            key = channel.decode("ascii", "replace").removeprefix(self._channels)
+        key = channel.decode("ascii", "replace").removeprefix(self._channels)
+        if prefix is not None and key:
             self._watchers.tell_one(prefix, key, said[1:] if said[:1] == CHANGED else None)
 
     def _until(self) -> float:

@@ -67,16 +67,18 @@ class Link:
         reactor: Any,
         monotonic: Callable[[], float],
         random: Callable[[], float],
+        channel: str,
         patterns: Callable[[], Iterable[bytes]],
         pushed: Pushed,
     ) -> None:
-        """`patterns` says what is subscribed to on a new connection."""
+        """`channel`: where something without meaning may be said. `patterns`: what to subscribe to when it connects."""
         self._settings = settings
         self._where = where
         self._standing = standing
         self._reactor = reactor
         self._monotonic = monotonic
         self._random = random
+        self._channel = channel
         self._patterns = patterns
         self._pushed = pushed
         self._pair: Pair | None = None
@@ -177,6 +179,8 @@ class Link:
             await self._ping(wire)
         if self._settings.db:
             await pair.asking.ask("SELECT", self._settings.db)
+        # A script that may write and not publish would be stopped half-way.
+        await pair.asking.ask("PUBLISH", self._channel, b"")
         await self._check_role(pair)
         while missing := [each for each in self._patterns() if each not in pair.subscribed]:
             for pattern in missing:
@@ -194,7 +198,9 @@ class Link:
     async def _ping(self, wire: Wire) -> None:
         try:
             answer = await wire.ask("PING")
-        except StoreRefusedError:
+        except StoreRefusedError as error:
+            if error.reason == "error":
+                raise
             return  # it cannot write to its disk, or we may not ask: it is there
         if answer not in (b"PONG", "PONG", [b"pong", b""]):
             raise StoreAwayError("garbage")

@@ -44,6 +44,8 @@ def parse(url: str) -> RedisSettings:
     if "?" in rest or "#" in rest:
         raise ValueError("a Redis URL has no options: a ? or # in a password is written as %3F or %23")
     authority, _, path = rest.partition("/")
+    if "@" in path:
+        raise ValueError("a / in the password of a Redis URL is written as %2F")
     who, _, where = authority.rpartition("@")
     user, password = _credentials(who)
     if scheme == "redis+sentinel":
@@ -69,7 +71,7 @@ def _credentials(who: str) -> tuple[str, str | None]:
 
 
 def _address(text: str, default: int) -> Address:
-    found = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", text)
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?", text)
     if found is None:
         raise ValueError("a Redis URL has its host as HOST, HOST:PORT or [IPV6]:PORT")
     host, port = found[1], found[2]

@@ -40,11 +40,26 @@ _CONNECTING: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _as_cancelled(failure: Failure) -> Failure:
-    # Endpoints have an error of their own for this, that nobody else takes for a cancellation.
-    if failure.check(error.ConnectingCancelledError):
-        raise CancelledError
-    return failure
+def _cancellable(connecting: Deferred[Any]) -> Deferred[Any]:
+    """The same, but cancelled it says so: endpoints then say that a name was not found, or have errors of their own."""
+
+    def cancel(waiting: Deferred[Any]) -> None:
+        waiting.errback(CancelledError())
+        connecting.cancel()
+
+    def connected(protocol: Any) -> None:
+        if waiting.called:
+            protocol.transport.abortConnection()
+        else:
+            waiting.callback(protocol)
+
+    def failed(failure: Failure) -> None:
+        if not waiting.called:
+            waiting.errback(failure)
+
+    waiting: Deferred[Any] = Deferred(cancel)
+    connecting.addCallbacks(connected, failed)
+    return waiting
 
 
 @cache
@@ -111,7 +126,7 @@ class Wire:
         endpoint: Any = HostnameEndpoint(self._reactor, address.host, address.port, timeout=within)
         if tls:
             endpoint = wrapClientTLS(optionsForClientTLS(address.host), endpoint)
-        connecting = connectProtocol(endpoint, self._protocol).addErrback(_as_cancelled)
+        connecting = _cancellable(connectProtocol(endpoint, self._protocol))
         try:
             await connecting.addTimeout(within, self._reactor)
         except CancelledError:

@@ -15,11 +15,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ttagw.store import sqlite_file as file
-from ttagw.store.base import DEADLINE, Notice, StoreAwayError, StoreState
+from ttagw.store.base import DEADLINE, Notice, StoreAwayError, StoreError, StoreState
+from ttagw.store.sqlite_turns import Turns, Work
 from ttagw.store.telling import Standing, Watchers
 
 T = TypeVar("T")
-Work = Callable[[file.Cursor], T]
 
 ANSWER = DEADLINE - 0.1
 """Seconds for an operation, the wait for its turn included."""
@@ -31,12 +31,8 @@ SWEEP = 60.0
 """Seconds between two sweeps of what is over."""
 
 
-class _TooLateError(Exception):
-    """Its turn came when nobody waited for it any more: it was not done."""
-
-
 class SqliteStore:
-    """A `Store` in a file. One thread does all of it, one operation after the other, each in a transaction."""
+    """A `Store` in a file. One thread does all of it; what waits meanwhile is done together."""
 
     log = Logger()
     kind = "sqlite"
@@ -54,6 +50,7 @@ class SqliteStore:
         self._watchers = Watchers()
         self._standing = Standing(self.kind, monotonic)
         self._pool: ConnectionPool | None = None
+        self._turns: Turns | None = None
         self._identity: tuple[int, int] | None = None
         self._sweep_every = sweep
         self._sweeping = self._every(self._sweep)
@@ -87,8 +84,10 @@ class SqliteStore:
         try:
             await _in_thread(pool, file.prepare, self.path)
         except BaseException:
+            self._pool = None
             pool.close()
             raise
+        self._turns = Turns(pool, self._check, self._monotonic)
         self._identity = file.identity(self.path)
         self._standing.up()
         self._sweeping.start(self._sweep_every, now=True)
@@ -100,11 +99,11 @@ class SqliteStore:
                 loop.stop()
         self._standing.stopped()
         pool, self._pool = self._pool, None
-        if pool is None:
+        turns, self._turns = self._turns, None
+        if pool is None or turns is None:
             return
-        last: Deferred[None] = _in_thread(pool, lambda: None)
         try:
-            await last.addTimeout(DEADLINE, self._reactor)
+            await turns.idle().addTimeout(DEADLINE, self._reactor)
         except defer.TimeoutError:
             # The thread is stuck in a disk that does not answer. To join it now would hang the gateway: it is joined
             # when the process ends.
@@ -176,19 +175,13 @@ class SqliteStore:
             raise file.at_run_time(self.path, error) from None
 
     def _submit(self, work: Work[T]) -> Deferred[T]:
-        if self._pool is None:
+        if self._turns is None:
             return defer.fail(StoreAwayError("stopped"))
-        last = self._monotonic() + ANSWER
+        return self._turns.submit(work, self._monotonic() + ANSWER)
 
-        def turn(cursor: file.Cursor) -> T:
-            if self._monotonic() > last:
-                raise _TooLateError
-            if file.identity(self.path) != self._identity:
-                raise StoreAwayError("file_gone")
-            return work(cursor)
-
-        submitted: Deferred[T] = self._pool.runInteraction(turn)
-        return submitted
+    def _check(self) -> None:
+        if file.identity(self.path) != self._identity:
+            raise StoreAwayError("file_gone")
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value
@@ -196,11 +189,11 @@ class SqliteStore:
             error = file.at_run_time(self.path, error)
         if isinstance(error, StoreAwayError):
             self._away(error.reason)
-        elif not failure.check(sqlite3.Error, _TooLateError):
+        elif not isinstance(error, StoreError):
             self.log.failure("an operation on the store has failed", failure)
 
     def _away(self, reason: str) -> None:
-        if self._pool is None:
+        if self._turns is None:
             return
         self._standing.down(reason)
         if not self._looking.running:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from ttagw.store.base import StoreAwayError, StoreError, StoreFileError, StoreRefusedError
 
@@ -40,22 +40,22 @@ class Cursor(Protocol):
     """What of a database cursor is used."""
 
     rowcount: int
+    connection: sqlite3.Connection
 
     def execute(self, sql: str, parameters: tuple[object, ...] = ..., /) -> object: ...
-    def fetchone(self) -> tuple[object, ...] | None: ...
-    def fetchall(self) -> list[tuple[str, bytes]]: ...
+    def fetchall(self) -> list[Any]: ...
 
 
 def begin(cursor: Cursor) -> None:
-    """Take the lock that writing needs."""
-    cursor.execute("BEGIN IMMEDIATE")
+    """Take the lock that writing needs, if it has not been taken."""
+    if not cursor.connection.in_transaction:
+        cursor.execute("BEGIN IMMEDIATE")
 
 
 def get(cursor: Cursor, key: str, now: float) -> bytes | None:
     """The value that is not over at `now`, Unix seconds."""
     cursor.execute(_GET, (key, now))
-    row = cursor.fetchone()
-    return None if row is None else bytes(row[0])  # type: ignore[call-overload]
+    return next((value for (value,) in cursor.fetchall()), None)
 
 
 def scan(cursor: Cursor, prefix: str, now: float) -> Mapping[str, bytes]:
@@ -119,7 +119,7 @@ def prepare(path: str) -> None:
     except OSError as error:
         raise _not_usable(name, error) from None
     except sqlite3.Error as error:
-        raise _not_readable(name, error) from None
+        raise _not_readable(path, name, error) from None
 
 
 def _make(path: str) -> None:
@@ -132,11 +132,22 @@ def _make(path: str) -> None:
 
 
 def _check(connection: sqlite3.Connection, name: str) -> None:
+    _is_new(connection, name)  # before anything of it is changed
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreFileError("no_wal", f"{name}: its file system allows no write-ahead log; use a local disk")
     configure(connection)
     connection.execute("BEGIN IMMEDIATE")
+    if _is_new(connection, name):
+        for statement in _TABLE:
+            connection.execute(statement)
+    (fine,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if fine != "ok":
+        raise StoreFileError("corrupt", _CORRUPT.format(name=name))
+    connection.execute("COMMIT")
+
+
+def _is_new(connection: sqlite3.Connection, name: str) -> bool:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA:
         raise StoreFileError(
@@ -145,14 +156,18 @@ def _check(connection: sqlite3.Connection, name: str) -> None:
         )
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if version == 0 and not tables:
-        for statement in _TABLE:
-            connection.execute(statement)
-    elif version != SCHEMA or "entry" not in tables:
+        return True
+    if version != SCHEMA or "entry" not in tables:
         raise StoreFileError("not_ours", f"{name}: a database of something else; name another file")
-    (fine,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if fine != "ok":
-        raise StoreFileError("corrupt", _CORRUPT.format(name=name))
-    connection.execute("COMMIT")
+    return False
+
+
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_locked(error: object) -> bool:
+    """Whether somebody else has the lock that was needed."""
+    return isinstance(error, sqlite3.Error) and _code("", error) in _LOCKED
 
 
 _CORRUPT = "{name}: the database is damaged; restore it from a copy, or move it away to begin with an empty one"
@@ -187,34 +202,32 @@ _FILE = {
 }
 
 
-def _primary(error: sqlite3.Error) -> int:
-    """The error without its refinements."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+def _code(path: str, error: sqlite3.Error) -> int:
+    """What is wrong. To SQLite a full or read-only disk is often just a system call that failed."""
+    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the rest refines
+    if code == sqlite3.SQLITE_IOERR:
+        try:
+            disk = os.statvfs(os.path.dirname(path))
+        except OSError:
+            return code
+        if disk.f_flag & os.ST_RDONLY:
+            return sqlite3.SQLITE_READONLY
+        if disk.f_bavail == 0:
+            return sqlite3.SQLITE_FULL
+    return code
 
 
-def _no_room(path: str) -> bool:
-    try:
-        found = os.statvfs(os.path.dirname(path))
-    except OSError:
-        return False
-    return found.f_bavail == 0
-
-
-def _not_readable(name: str, error: sqlite3.Error) -> StoreFileError:
-    code = _primary(error)
-    if code == sqlite3.SQLITE_IOERR and _no_room(name):
-        code = sqlite3.SQLITE_FULL
-    reason, sentence = _FILE.get(code, ("unusable", f"{{name}}: {error}"))
-    return StoreFileError(reason, sentence.format(name=name))
+def _not_readable(path: str, name: str, error: sqlite3.Error) -> StoreFileError:
+    reason, sentence = _FILE.get(_code(path, error), ("unusable", "{name}: {error}"))
+    return StoreFileError(reason, sentence.format(name=name, error=error))
 
 
 def at_run_time(path: str, error: sqlite3.Error) -> StoreError:
     """What an error means for an operation."""
-    code = _primary(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    code = _code(path, error)
+    if code in _LOCKED:
         return StoreAwayError("locked")
-    # The index of the write-ahead log is a file too; for it a full disk is any failure of its system calls.
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_room(path)):
+    if code == sqlite3.SQLITE_FULL:
         return StoreRefusedError("full")
     if code == sqlite3.SQLITE_READONLY:
         return StoreRefusedError("read_only")
