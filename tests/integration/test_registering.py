@@ -215,7 +215,8 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(tmp_path: Path, k
             for _ in range(4):
                 registrant = Registrant(operator, known, random_)
                 registrant.start()
-                until(lambda each=registrant, many=random_.randrange(1, 40): each.done > many, "some are registered")
+                many = random_.randrange(1, 40)
+                until(lambda each=registrant, many=many: each.done > many, "some are registered")
                 gateway.kill()
                 registrant.join(20)
                 assert not registrant.is_alive()
