@@ -119,15 +119,16 @@ class Ledger:
     def look(self) -> None:
         """Compare with the store, and write what it does not have; one comparison at a time."""
         if self._looking is None and (self._store.shared or self._unwritten):
-            self._looking = Deferred.fromCoroutine(self._look())
-            self._looking.addErrback(self._failed)
+            self._looking = looking = Deferred.fromCoroutine(self._look())
+            # Only now: with a store that is away it may be over already.
+            looking.addErrback(self._failed).addCallback(self._looked)
 
     async def _look(self) -> None:
-        try:
-            await self._compare()
-            await self._write_all()
-        finally:
-            self._looking = None
+        await self._compare()
+        await self._write_all()
+
+    def _looked(self, _: object) -> None:
+        self._looking = None
 
     def _failed(self, failure: Any) -> None:
         self.log.failure("registrations could not be compared with the store", failure=failure)

@@ -82,8 +82,13 @@ class HealthMemory:
 
     def _write(self) -> None:
         if self._writing is None and self._unwritten and not self._stopped:
-            self._writing = Deferred.fromCoroutine(self._write_all())
-            self._writing.addErrback(lambda why: self.log.failure("health could not be written down", failure=why))
+            self._writing = writing = Deferred.fromCoroutine(self._write_all())
+            writing.addErrback(lambda why: self.log.failure("health could not be written down", failure=why))
+            # Only now: with a store that is away it may be over already.
+            writing.addCallback(self._written)
+
+    def _written(self, _: object) -> None:
+        self._writing = None
 
     async def _write_all(self) -> None:
         try:
@@ -94,8 +99,6 @@ class HealthMemory:
                     del self._unwritten[key]
         except self._failures as error:
             self.log.debug("health waits to be written down: {why}", why=str(error))
-        finally:
-            self._writing = None
 
     def _noticed(self, key: str, value: bytes | None) -> None:
         """Another gateway has found something out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -113,6 +114,16 @@ class Gateway:
     def stop(self) -> None:
         """End it."""
         self.child.stop()
+
+    def kill(self) -> None:
+        """End it with no chance to say or write anything."""
+        self.child.signal(signal.SIGKILL)
+        self.child.ended()
+
+    def restart(self) -> None:
+        """Start it again in the same folder, on other ports."""
+        self.stop()
+        self._start()
 
     def __enter__(self) -> Gateway:
         return self

@@ -1,0 +1,313 @@
+"""Two gateways that share a Redis agree, whatever happens to it, and no request waits for it (row 23)."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from tests.integration.kit.gateway import Gateway, route, service
+from tests.integration.kit.operator import Key, Operator, facts, make_key
+from tests.integration.kit.origin import Origin
+from tests.integration.kit.pace import Pace
+from tests.integration.kit.process import free_port
+from tests.integration.kit.redis import Redis, ask
+from tests.integration.kit.waiting import until
+
+AGREED = 1.0
+"""Seconds within which both say the same."""
+IN_STEP = 5.0
+"""Seconds for that once Redis is well again."""
+BEYOND = 0.05
+"""Seconds that a request may take longer than normal."""
+LONG = "1h"
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
+    return make_key(tmp_path_factory.mktemp("keys"))
+
+
+@contextmanager
+def two_gateways(folder: Path, redis: Redis, key: Key, origin: Origin) -> Iterator[tuple[Operator, Operator]]:
+    """Two gateways that share a Redis, as their operators."""
+    services = {"s": service(), "fixed": service(origin.port)}
+    routes = [route("/*", "fixed", "all"), route("/s/*", "s", "s")]
+    with ExitStack() as started:
+        operators = []
+        for name in ("a", "b"):
+            place = folder / name
+            place.mkdir()
+            about = {"store": redis.url, "name": name}
+            gateway = started.enter_context(Gateway(place, services, routes, auth=key.section, gateway=about))
+            operators.append(Operator(gateway, key))
+        one, other = operators
+        until(lambda: all(store_up(each) for each in operators), "both have the store")
+        yield one, other
+        for each in operators:
+            assert each.gateway.failures() == []
+
+
+def store_up(operator: Operator) -> bool:
+    return operator.gateway.metric("ttagw_store_up", store="redis") == 1
+
+
+def agree(one: Operator, other: Operator) -> bool:
+    return facts(one) == facts(other)
+
+
+# Agreement
+
+
+class Changes:
+    """Random joins, leaves and crashes at either of two gateways, and what must come of them."""
+
+    def __init__(self, operators: tuple[Operator, Operator], random_: random.Random) -> None:
+        self._operators = operators
+        self._random = random_
+        self.there: dict[str, int] = {}
+        """Weight by id."""
+        self.crashing: set[str] = set()
+
+    def one(self, number: int) -> None:
+        """Something happens."""
+        operator = self._random.choice(self._operators)
+        what = self._random.random()
+        id_ = f"i{self._random.randrange(30)}"
+        weight = self._random.randrange(1, 1000)
+        if what < 0.2:
+            crashed = f"crash{number}"
+            self.crashing.add(crashed)
+            assert operator.put("s", crashed, 9, ttl="1s") == 201
+        elif what < 0.4 and id_ in self.there:
+            status = operator.delete("s", id_)
+            # While they cannot hear of each other, one may not know of it yet.
+            assert status in (202, 404)
+            if status == 202:
+                del self.there[id_]
+        else:
+            assert operator.put("s", id_, 9, weight=weight, ttl=LONG) in (200, 201)
+            self.there[id_] = weight
+
+    def hold(self, *, crashed: bool = True) -> bool:
+        """Whether both say that all of it has happened; `crashed`: those that crashed are gone too."""
+        for operator in self._operators:
+            found = {id_: each["weight"] for id_, each in operator.instances().items()}
+            if not crashed:
+                found = {id_: weight for id_, weight in found.items() if id_ not in self.crashing}
+            if found != self.there:
+                return False
+        return True
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["saved", "forgotten"])
+def test_both_agree_through_changes_and_a_restart_of_redis(
+    tmp_path: Path, key: Key, origin: Origin, saved: bool
+) -> None:
+    with Redis(tmp_path / "redis", saved=saved) as redis, two_gateways(tmp_path, redis, key, origin) as operators:
+        changes = Changes(operators, random.Random(saved))
+        for number in range(60):
+            changes.one(number)
+            until(lambda: changes.hold(crashed=False), "both know of it", within=AGREED)
+        until(lambda: changes.hold(), "those that have crashed are gone from both")
+        # It was word of the changes that did it, not the comparison every two seconds.
+        assert [each.gateway.metric("ttagw_registrations_repaired_total") for each in operators] == [0, 0]
+        redis.kill()
+        for number in range(60, 75):
+            changes.one(number)
+        redis.start()
+        until(lambda: changes.hold(crashed=False), "both are in step again", within=IN_STEP)
+        for number in range(75, 100):
+            changes.one(number)
+            until(lambda: changes.hold(crashed=False), "both know of it", within=AGREED)
+        until(lambda: changes.hold(), "those that have crashed are gone from both")
+        assert len(changes.there) > 10
+        assert len(changes.crashing) > 10
+        assert not any(each.gateway.metric("ttagw_registrations_unwritten") for each in operators)
+
+
+def test_a_lease_that_ends_ends_at_both_and_one_that_is_renewed_at_one_holds_at_both(
+    tmp_path: Path, key: Key, origin: Origin
+) -> None:
+    with Redis(tmp_path / "redis") as redis, two_gateways(tmp_path, redis, key, origin) as (one, other):
+        assert one.put("s", "kept", 9, ttl="3s") == 201
+        assert other.put("s", "crashed", 9, ttl="1s") == 201
+        began = time.monotonic()
+        gone: dict[Operator, float] = {}
+
+        def looked() -> bool:
+            assert one.beat("s", "kept") == 200
+            for each in (one, other):
+                there = each.instances()
+                assert "kept" in there or not gone
+                if "crashed" not in there:
+                    gone.setdefault(each, time.monotonic())
+            return time.monotonic() - began > 3.5 and len(gone) == 2
+
+        until(lambda: agree(one, other), "both know of both", within=AGREED)
+        until(looked, "the lease ends at both", every=0.05)
+        assert abs(gone[one] - gone[other]) < AGREED
+        assert list(other.instances()) == ["kept"]
+
+
+# Row 23
+
+
+class Beating(Thread):
+    """An instance that lives: its heartbeats go to one gateway, and when that does not know it, it registers again."""
+
+    def __init__(self, operator: Operator) -> None:
+        super().__init__(daemon=True)
+        self._operator = operator
+        self._over = Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.4):
+            if self._operator.beat("s", "beating") == 404:
+                self._operator.put("s", "beating", 9, ttl="2s")
+
+    def end(self) -> None:
+        self._over.set()
+        self.join(20)
+
+
+@pytest.fixture(scope="module")
+def shared(folder: Path, key: Key, origin: Origin) -> Iterator[tuple[Redis, Operator, Operator]]:
+    options = ["--enable-debug-command", "yes"]
+    with Redis(folder / "redis", *options) as redis, two_gateways(folder, redis, key, origin) as (one, other):
+        beating = Beating(one)
+        beating.start()
+        yield redis, one, other
+        beating.end()
+
+
+@contextmanager
+def killed(redis: Redis) -> Iterator[None]:
+    redis.kill()
+    yield
+    redis.start()
+
+
+@contextmanager
+def paused(redis: Redis) -> Iterator[None]:
+    redis.child.signal(signal.SIGSTOP)
+    yield
+    redis.child.signal(signal.SIGCONT)
+
+
+@contextmanager
+def refusing(redis: Redis) -> Iterator[None]:
+    """It takes nobody in any more."""
+    with redis.connected() as connection:
+        assert ask(connection, "CONFIG", "SET", "maxclients", "1") == b"OK"
+        for kind in ("normal", "pubsub"):
+            ask(connection, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        yield
+        assert ask(connection, "CONFIG", "SET", "maxclients", "1000") == b"OK"
+
+
+@contextmanager
+def full(redis: Redis) -> Iterator[None]:
+    redis.set("maxmemory", 1)
+    yield
+    redis.set("maxmemory", 0)
+
+
+@contextmanager
+def read_only(redis: Redis) -> Iterator[None]:
+    """It has become somebody's replica."""
+    assert redis.ask("REPLICAOF", "127.0.0.1", str(free_port())) == b"OK"
+    yield
+    assert redis.ask("REPLICAOF", "NO", "ONE") == b"OK"
+
+
+@contextmanager
+def silent(redis: Redis) -> Iterator[None]:
+    """It takes commands and does not answer."""
+    began = time.monotonic()
+    assert redis.ask("CLIENT", "PAUSE", "3000", "ALL") == b"OK"
+    yield
+    until(lambda: time.monotonic() - began > 3, "the pause is over")
+
+
+@contextmanager
+def slow(redis: Redis) -> Iterator[None]:
+    """It takes a fifth of a second for everything."""
+    over = Event()
+
+    def sleep() -> None:
+        with redis.connected() as connection:
+            while not over.is_set():
+                ask(connection, "DEBUG", "SLEEP", "0.2")
+
+    sleeping = Thread(target=sleep, daemon=True)
+    sleeping.start()
+    yield
+    over.set()
+    sleeping.join(20)
+
+
+Fault = Callable[[Redis], "contextmanager[None]"]
+
+AWAY = (killed, paused, refusing, silent)
+"""With these it cannot be asked anything."""
+UNWILLING = (full, read_only)
+"""With these it can be asked, and keeps nothing."""
+
+
+@pytest.mark.parametrize("fault", [*AWAY, *UNWILLING, slow], ids=lambda fault: fault.__name__)
+def test_requests_go_on_and_registrations_are_kept(shared: tuple[Redis, Operator, Operator], fault: Fault) -> None:
+    redis, *operators = shared
+    for tried in range(3):
+        beyond = through(redis, operators, fault, f"{fault.__name__}{tried}")
+        # The machine has its own moments; what the gateway does wrong it does each time.
+        if beyond < BEYOND:
+            return
+    raise AssertionError(f"requests took {beyond:.3f} s longer than normal")
+
+
+def through(redis: Redis, operators: list[Operator], fault: Fault, name: str) -> float:
+    """Go through a fault under load; returns by how much the slowest request was slower than normal."""
+    one, other = operators
+    assert one.put("s", f"{name}-before", 9, ttl=LONG) == 201
+    until(lambda: agree(one, other), "both are in step", within=IN_STEP)
+    with ExitStack() as running:
+        paces = [running.enter_context(Pace(each.gateway.port)) for each in operators]
+        until(lambda: all(len(each.took) > 50 for each in paces), "requests run")
+        normal = [len(each.took) for each in paces]
+        with fault(redis):
+            if fault in AWAY:
+                until(lambda: not any(store_up(each) for each in operators), "both have noticed")
+            assert [each.put("s", f"{name}-{n}", 9, ttl=LONG) for n, each in enumerate(operators)] == [201, 201]
+            assert one.put("s", f"{name}-gone", 9, ttl=LONG) == 201
+            assert one.delete("s", f"{name}-gone") == 202
+            assert other.delete("s", f"{name}-before") == 202
+            if fault in UNWILLING:
+                until(lambda: all(unwritten(each) for each in operators), "it is said that they wait")
+            if fault is not slow:
+                assert f"{name}-0" not in other.instances()
+            until(lambda: all(len(each.took) > 200 for each in paces), "requests go on")
+        until(lambda: in_step(operators, name), "both are in step again", within=IN_STEP)
+        assert all(store_up(each) for each in operators)
+        took = [(max(each.took[5:many]), max(each.took[many:])) for each, many in zip(paces, normal, strict=True)]
+    for each in paces:
+        assert (set(each.statuses), each.lost) == ({200}, 0)
+    return max([after - before for before, after in took])
+
+
+def unwritten(operator: Operator) -> float:
+    return operator.gateway.metric("ttagw_registrations_unwritten")
+
+
+def in_step(operators: list[Operator], name: str) -> bool:
+    """Whether both say that everything has happened, and nothing waits to be written."""
+    found = [facts(each) for each in operators]
+    ours = [{id_ for id_ in each if id_.startswith(name)} for each in found]
+    wanted = {f"{name}-0", f"{name}-1"}
+    return found[0] == found[1] and ours[0] == wanted and "beating" in found[0] and not any(map(unwritten, operators))
