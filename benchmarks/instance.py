@@ -1,7 +1,8 @@
 """A small service that can be made to fail: `python instance.py PORT RECORDS`.
 
-Answers 300 B after 1 ms. SIGUSR1: 500 to everything, its health too; SIGUSR2: answers are cut in the middle of the body;
-SIGHUP: well again. What it was asked is appended to RECORDS before it is answered, so that SIGKILL loses nothing.
+Answers 300 B after 1 ms. SIGUSR1: 500 to everything, its health too; SIGUSR2: answers are cut in the middle of the
+body, and its health is well; SIGHUP: well again. What it was asked is appended to RECORDS before it is answered, so
+that SIGKILL loses nothing.
 """
 
 from __future__ import annotations

@@ -225,6 +225,7 @@ def envoy(ground: Ground) -> dict[str, Any]:
             {
                 "timeout": "2s",
                 "interval": f"{timing.check:g}s",
+                "no_traffic_interval": f"{timing.check:g}s",
                 "unhealthy_threshold": 3,
                 "healthy_threshold": 2,
                 "http_health_check": {"path": "/health"},
