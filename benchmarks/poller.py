@@ -22,14 +22,16 @@ from urllib.parse import urlsplit
 
 import trustme
 from twisted.internet import reactor as _reactor
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 
 from ttagw.config.services import Health
 from ttagw.registry.checks import Verdict
 from ttagw.registry.poller import Poller
-from ttagw.registry.probes import Means, make_probe
+from ttagw.registry.probes import AGENT, AskingProbe, Means, make_probe
+from ttagw.registry.probes.talks import HttpTalk, get
+from ttagw.registry.probes.through import Through
 from ttagw.wire.clock import use_monotonic
 from ttagw.wire.deadlines import Deadlines
 from ttagw.wire.poll import quicken
@@ -40,8 +42,10 @@ KINDS = {
     "http": ("http", "http://127.0.0.1:{}"),
     "tcp": ("tcp", "http://127.0.0.1:{}"),
     "websocket": ("websocket", "http://127.0.0.1:{}"),
+    "endpoint": ("http", "http://127.0.0.1:{}"),
     "name": ("http", "http://localhost:{}"),
-    "https": ("http", "https://localhost:{}"),
+    "https": ("http", "https://127.0.0.1:{}"),
+    "https name": ("http", "https://localhost:{}"),
 }
 
 
@@ -85,10 +89,21 @@ class Endpoints:
 
     def __call__(self, url: str) -> Any:
         parts = urlsplit(url)
-        endpoint = HostnameEndpoint(reactor, parts.hostname, parts.port)
+        kind = TCP4ClientEndpoint if parts.hostname == "127.0.0.1" else HostnameEndpoint
+        endpoint = kind(reactor, parts.hostname, parts.port)
         if parts.scheme == "http":
             return endpoint
-        return wrapClientTLS(optionsForClientTLS(parts.hostname, trustRoot=self._trust), endpoint)
+        return wrapClientTLS(optionsForClientTLS("localhost", trustRoot=self._trust), endpoint)
+
+
+class Endpoint(AskingProbe):
+    """What a check would cost through an endpoint."""
+
+    def __init__(self, url: str, means: Means) -> None:
+        endpoint = means.endpoint_for(url)
+        opening = get("/health", url, AGENT)
+        expected = frozenset((200,))
+        super().__init__(lambda: HttpTalk(opening, expected), lambda _: Through(endpoint, tls=False), 2.0, means)
 
 
 def measure(kind: str, options: argparse.Namespace, ports: list[tuple[int, int]], pem: bytes) -> None:
@@ -100,32 +115,33 @@ def measure(kind: str, options: argparse.Namespace, ports: list[tuple[int, int]]
     way, url = KINDS[kind]
     health = Health(type=way)
     told: list[Verdict] = []
-    late: list[float] = []
 
     def tell(verdict: Verdict) -> bool:
         told.append(verdict)
-        late.append(poller.lateness)
         return False
 
     for number in range(options.instances):
-        port = ports[number % PORTS][kind == "https"]
-        probe = make_probe(url.format(port), health, means)
+        where = url.format(ports[number % PORTS][url.startswith("https")])
+        probe = Endpoint(where, means) if kind == "endpoint" else make_probe(where, health, means)
         assert probe is not None
         poller.watch(number, probe, options.interval, tell)
     pause(options.instances / 500 + 1.0)
     poller._lateness._worst = poller._lateness._before = 0.0
     told.clear()
-    late.clear()
     profile = cProfile.Profile() if options.profile else None
     if profile is not None:
         profile.enable()
-    cpu, began = time.process_time(), time.monotonic()
-    pause(options.seconds)
+    cpu, system, began = time.process_time(), os.times().system, time.monotonic()
+    late = 0.0
+    for _ in range(round(options.seconds)):
+        pause(1.0)
+        late = max(late, poller.lateness)
     cpu, spent = time.process_time() - cpu, time.monotonic() - began
+    system = os.times().system - system
     if profile is not None:
         profile.disable()
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
-    report(kind, told, cpu, spent, max(late))
+    report(kind, told, cpu, system, spent, late)
     over: list[None] = []
     poller.stop().addCallback(over.append)
     while not over:
@@ -133,12 +149,14 @@ def measure(kind: str, options: argparse.Namespace, ports: list[tuple[int, int]]
     deadlines.stop()
 
 
-def report(kind: str, told: list[Verdict], cpu: float, spent: float, late: float) -> None:
+def report(kind: str, told: list[Verdict], cpu: float, system: float, spent: float, late: float) -> None:
     """One line."""
     bad = sorted({verdict.reason for verdict in told if not verdict.good})
     slow = sorted(verdict.seconds for verdict in told)[int(len(told) * 0.99)]
     print(
-        f"{kind:10}{len(told) / spent:8.0f}/s {cpu / len(told) * 1e6:8.0f} us each {100 * cpu / spent:7.2f} % of a core"
+        f"{kind:10}{len(told) / spent:8.0f}/s {cpu / len(told) * 1e6:8.0f} us/check"
+        f" ({system / len(told) * 1e6:.0f} kernel)"
+        f" {100 * cpu / spent:7.2f} % of a core"
         f" {late * 1e3:8.1f} ms latest {slow * 1e3:8.1f} ms p99 {' '.join(bad)}",
         flush=True,
     )
@@ -179,6 +197,7 @@ def main() -> None:
         for kind in options.kinds.split(","):
             measure(kind, options, ports, pem)
         child.terminate()
+    reactor.fireSystemEvent("shutdown")
 
 
 if __name__ == "__main__":

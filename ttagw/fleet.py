@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,8 +66,10 @@ class Fleet:
         self.ledger = Ledger(self.store, self.registry, one, reactor, time.time, StoreError)
         self.memory = HealthMemory(self.store, self.registry, config.gateway.name, StoreError, self.poller.hurry)
         self.directory = RegistryDirectory(self.registry, self.ledger)
+        alerts = config.safety.alerts
+        secret = Path(alerts.secret_file).read_bytes().strip() if alerts.secret_file else b""
         self.webhooks = Webhooks(
-            config.gateway.name, config.safety.alerts.webhooks, self.events, reactor, chance=around.random
+            config.gateway.name, alerts.webhooks, self.events, reactor, secret=secret, chance=around.random
         )
         self.loaded = False
         """Whether what the store knows has been taken up."""

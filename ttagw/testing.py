@@ -270,7 +270,7 @@ class ScriptedPool:
     def stop(self) -> None:
         """Nothing is open."""
 
-    abort = stop
+    abort = move = stop
 
 
 NEVER_OPENS = BreakerSettings(consecutive_failures=1_000_000, minimum_calls=1_000_000)

@@ -266,3 +266,41 @@ def _answer(attempt: object, status: int, whole: bool, up: Up) -> None:
         attempt.answered_whole(Reply(status, [], b"body"), now)  # type: ignore[attr-defined]
     else:
         attempt.answered(Reply(status, []), RecordingSource(), now)  # type: ignore[attr-defined]
+
+
+# Somebody who was asked turns out to be down
+
+
+def test_a_get_that_waits_for_an_instance_that_is_down_goes_elsewhere() -> None:
+    up = Up(2)
+    made, sink, attempt = up.ask()
+    connection = up.connect(attempt)
+    attempt.move()
+    assert (connection.abandoned, sink.calls, sum(up.in_flight), up.instances[0].bad) == (True, [], 0, 1)
+    up.timers.fire()
+    assert (made.tries, made.instance, made.failed[0][1]) == (2, b"up1", "instance_down")
+
+
+@pytest.mark.parametrize("why", ["post", "alone", "begun", "put off", "no budget"])
+def test_who_cannot_go_elsewhere_goes_on_waiting(why: str) -> None:
+    up = Up(1 if why == "alone" else 2, share=0.0 if why == "no budget" else 1.0)
+    made, _, attempt = up.ask(b"POST" if why == "post" else b"GET")
+    connection = up.connect(attempt)
+    if why == "begun":
+        attempt.answered(Reply(200, []), RecordingSource(), up.clock())
+    elif why == "put off":
+        attempt.failed(STALE, stale=False)
+    attempt.move()
+    assert not connection.abandoned
+    assert made.tries == 1
+    assert not made.over
+
+
+def test_a_change_of_tries_that_race_leaves_the_other() -> None:
+    up = Up(3)
+    made, _, first = up.sent(hedge=0.1)
+    up.timers.fire()
+    first.move()
+    assert made.work is first or made.work is first._rival  # type: ignore[attr-defined]
+    up.pipeline.left(made)
+    assert (sum(up.in_flight), up.timers.waiting) == (0, [])

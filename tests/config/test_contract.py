@@ -41,6 +41,7 @@ websocket.idle: normal therapeutic crisis
 websocket.session: target maximum remind_every
 safety: lexicon fields service budget on_failure refuse_at escalate_at alerts
 safety.alerts: webhooks acknowledge_within
+safety.alerts: secret_file
 safety.alerts.acknowledge_within: critical danger warning
 fallbacks: status region_header default_region regions
 fallbacks.regions: text hotline

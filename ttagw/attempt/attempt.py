@@ -26,7 +26,7 @@ from ttagw.errors import (
 from ttagw.model import NO_BODY, BodySource, Exchange, Reply
 from ttagw.pipeline import Pipeline
 
-_FAILED = 1.0
+_FAILED = 0.001
 """Seconds that a failure counts as for the chooser, at the least."""
 _DEAREST = 600.0
 """And at the most."""
@@ -250,6 +250,20 @@ class Attempt:
         else:
             self._service.breaker.forget(self._ticket)
 
+    def move(self) -> None:
+        """Who was asked has turned out to be down: ask somebody else, where that is safe; or go on waiting."""
+        instance = self._instance
+        connection = self._connection
+        if instance is None or connection is None or self._exchange.sink.started or not self._repeatable():
+            return
+        now = self._service.monotonic()
+        wait = self._wait(instance, now, reached=True, here=False)
+        if wait >= 0.0:
+            self._let_go()
+            connection.abandon()
+            self._count_failure(instance, "instance_down", now)
+            self._put_off(wait, instance, now, reached=True)
+
     # What follows from it
 
     def _answered_badly(self, reply: Reply, now: float) -> bool:
@@ -396,9 +410,13 @@ class Attempt:
             self._observe_failure(instance, now)
 
     def _observe_failure(self, instance: Instance, now: float) -> None:
-        """An instance that fails must look slower than those that answer, however fast it fails."""
+        """An instance that fails must look slower than those that answer, however fast it fails.
+
+        But not by much: how often it may fail before it is left out is for its breaker to say, and sooner is better.
+        """
         others = [each.latency for each in self._service.instances if each is not instance]
-        seconds = max(now - (self._sent or self._since), _FAILED, instance.latency, 2 * max(others, default=0.0))
+        taken = now - (self._sent or self._since)
+        seconds = max(taken, _FAILED, instance.latency, 1.5 * max(others, default=0.0))
         self._service.chooser.observe(instance, min(seconds, _DEAREST), now)
 
 

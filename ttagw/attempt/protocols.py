@@ -55,6 +55,9 @@ class Pool(Protocol):
     def waiting(self) -> int:
         """Exchanges that wait for a connection."""
 
+    def move(self) -> None:
+        """The instance is down: whoever waits for its answer may ask somebody else instead."""
+
     def stop(self) -> None:
         """Close what is idle now, and what is in use when it is done."""
 

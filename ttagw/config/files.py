@@ -50,7 +50,9 @@ def _places(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         yield from _in(auth.get("upstream"), "secret_file")
     for route in _tables(document.get("routes")):
         yield route, "validate"
-    yield from _in(document.get("safety"), "lexicon")
+    safety = document.get("safety")
+    yield from _in(safety, "lexicon")
+    yield from _in(safety.get("alerts") if isinstance(safety, dict) else None, "secret_file")
     yield from _in(document.get("audit"), "path")
     yield from _in(document.get("audit"), "pseudonym_key_file")
     yield from _in(document.get("log"), "access")
@@ -79,12 +81,14 @@ def missing(config: Config) -> list[Finding]:
     named.append((("auth", "upstream", "secret_file"), config.auth.upstream.secret_file))
     named.append((("audit", "pseudonym_key_file"), config.audit.pseudonym_key_file))
     named.append((("safety", "lexicon"), config.safety.lexicon))
+    named.append((("safety", "alerts", "secret_file"), config.safety.alerts.secret_file))
     named += [(("routes", index, "validate"), route.validate_) for index, route in enumerate(config.routes)]
     findings = [
         (key, f"{path}: cannot be read: {fault}") for key, path in named if (fault := path and unreadable(path))
     ]
     for index, issuer in enumerate(config.auth.issuers):
         findings += _short(("auth", "issuers", index, "secret_file"), issuer.secret_file)
+    findings += _short(("safety", "alerts", "secret_file"), config.safety.alerts.secret_file)
     access = Path(config.log.access.replace("\0", "?"))
     if "\0" in config.log.access:
         findings.append((("log", "access"), "a name cannot hold a NUL"))

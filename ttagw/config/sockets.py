@@ -77,7 +77,9 @@ class Alerts(Section):
     """Who is told."""
 
     webhooks: Listing[WebUrl] = ()
-    """URLs that get each alert as JSON, one after the other, and again until they answer 2xx, for up to an hour."""
+    """URLs; signed with HMAC-SHA-256 where there is a secret, retried until acknowledged."""
+    secret_file: str = ""
+    """The secret that `X-TTA-Signature` is made with, 32 bytes or more; "" signs nothing."""
     acknowledge_within: Deadlines = Deadlines()
     """By when a person must have answered."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ttagw.attempt import Instance, Service
@@ -44,6 +45,7 @@ class Group:
         self._monotonic = monotonic
         self._zones = list(dict.fromkeys(each.zone for each in config.instances))
         self._settled = False
+        self._held = 0
         self.gone: Callable[[str, str], None] = lambda service, id_: None  # noqa: ARG005
         """Told whenever an instance is no member any more."""
 
@@ -136,6 +138,8 @@ class Group:
         else:
             self._events.tell("instance_down", self.name, id_, reason, "alert")
         self.refresh(now)
+        if not member.health.up:
+            member.instance.pool.move()
 
     def _breaker_changed(self, id_: str, after: State) -> None:
         member = self.members.get(id_)
@@ -155,8 +159,20 @@ class Group:
             self._events.tell("instance_forced", self.name, id_, after.value, "warn")
         self.refresh(now)
 
+    @contextmanager
+    def at_once(self, now: float) -> Iterator[None]:
+        """Several changes, and one decision after all of them: with thousands of instances each costs a millisecond."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self.refresh(now)
+
     def refresh(self, now: float) -> None:
         """Decide anew who is asked."""
+        if self._held:
+            return
         members = list(self.members.values())
         decision = decide([each.standing(now) for each in members])
         for place, member in enumerate(members):
@@ -172,6 +188,12 @@ class Group:
         tiers = tuple(tuple(members[place].instance for place in tier) for tier in decision.tiers)
         service = self.service
         service.instances = [each.instance for each in members]
+        asked = {id(each) for tier in service.tiers for each in tier}
+        for tier in tiers:
+            for instance in tier:
+                if id(instance) not in asked:
+                    # What it took when it failed says nothing about how it is now, and would keep everybody away.
+                    instance.latency = 0.0
         if tiers != service.tiers:
             before = bool(service.rotation)
             service.offer(tiers)

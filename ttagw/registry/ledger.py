@@ -285,8 +285,9 @@ class Ledger:
         except self._failures as error:
             self.log.debug("the store cannot be compared with: {why}", why=str(error))
             return
-        for key, raw in stored.items():
-            self._take(key, raw, found=True)
+        with self._registry.at_once():
+            for key, raw in stored.items():
+                self._take(key, raw, found=True)
         for key, known in list(self._known.items()):
             if key in stored:
                 continue

@@ -16,28 +16,11 @@ from twisted.python.failure import Failure
 
 from ttagw.registry.checks import Probe, Told, Verdict
 from ttagw.registry.lateness import Lateness
+from ttagw.registry.pace import LEAST, Firsts, patience, pause
 from ttagw.registry.probes.reasons import LOCAL_FAILURE
 
-JITTER = 0.1
-"""Share of an interval by which it is longer or shorter, so that gateways that start together do not check together."""
-
-SPREAD = 0.5
-"""Seconds over which a first check is spread, with those of other gateways in mind."""
-
-FIRSTS = 500
-"""First checks that may start in a second."""
-
-SOONER = 5
-"""How many times sooner the next check comes when there is doubt."""
-
-LEAST = 0.2
-"""Seconds between two checks of one instance, whatever is asked for."""
-
-PATIENCE = 2
-"""Timeouts after which a check that does not end is given up."""
-
-LEAST_PATIENCE = 1.0
-"""Seconds that it has beyond its timeout in any case: deadlines are looked at now and then."""
+TOGETHER = 0.05
+"""Seconds between two looks at what is due: checks that are made together cost half as much as one now and one then."""
 
 AT_ONCE = 16
 """Checks started in one turn of the reactor: requests wait no longer than that takes."""
@@ -79,7 +62,8 @@ class Poller:
         self._ready: deque[tuple[int, _Watch]] = deque()
         self._number = 0
         self._call: IDelayedCall | None = None
-        self._next_first = float("-inf")
+        self._firsts = Firsts()
+        self._looked = float("-inf")
         self._unfinished = 0
         self._stopped = False
         self._over: list[Deferred[None]] = []
@@ -124,12 +108,8 @@ class Poller:
             return
         watch = self._watches[key] = _Watch(key, probe, interval, told, timeout)
         now = self._clock.seconds()
-        if first is None:
-            slot = max(now, self._next_first)
-            self._next_first = slot + 1 / FIRSTS
-            self._plan(watch, slot + self._random() * min(interval, SPREAD))
-        else:
-            self._plan(watch, now + first)
+        due = now + first if first is not None else self._firsts.due(now, interval, self._random())
+        self._plan(watch, due)
 
     def forget(self, key: Hashable) -> None:
         """Check it no more; a check under way is cancelled. Nothing happens if it is not watched."""
@@ -194,7 +174,7 @@ class Poller:
         if self._ready and self.running < self._most:
             self._wake(self._clock.seconds())
         elif heap:
-            self._wake(heap[0][0])
+            self._wake(max(heap[0][0], self._looked + TOGETHER))
 
     def _wake(self, due: float) -> None:
         call = self._call
@@ -207,7 +187,7 @@ class Poller:
     def _turn(self) -> None:
         """Start what is due, and give up what takes too long."""
         self._call = None
-        now = self._clock.seconds()
+        now = self._looked = self._clock.seconds()
         heap, ready = self._heap, self._ready
         while heap and heap[0][0] <= now:
             _, number, watch = heappop(heap)
@@ -230,7 +210,7 @@ class Poller:
         self.running += 1
         self._unfinished += 1
         watch.began = now
-        self._plan(watch, now + max(PATIENCE * watch.timeout, watch.timeout + LEAST_PATIENCE))
+        self._plan(watch, now + patience(watch.timeout))
         run = watch.run = self._number
         try:
             check = watch.probe.check()
@@ -291,13 +271,9 @@ class Poller:
         self.running -= 1
 
     def _plan_next(self, watch: _Watch, doubt: bool) -> None:
-        pause = watch.interval * (1 - JITTER + 2 * JITTER * self._random())
-        if doubt:
-            pause = min(pause, max(LEAST, pause / SOONER))
-        if watch.again:
-            watch.again = False
-            pause = min(pause, LEAST)
-        self._plan(watch, max(watch.began + pause, self._clock.seconds()))
+        wait = pause(watch.interval, self._random(), doubt=doubt, again=watch.again)
+        watch.again = False
+        self._plan(watch, max(watch.began + wait, self._clock.seconds()))
 
     def _close(self, probe: Probe) -> None:
         try:

@@ -6,7 +6,8 @@ it offers whenever something changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -208,16 +209,27 @@ class Registry:
     def replace(self, service: str, origin: Origin, records: Sequence[Record], *, slowly: bool) -> None:
         """These are all the instances of a service that come from `origin`: others of that origin leave."""
         wanted = {each.id: each for each in records}
-        members = self.groups[service].members
-        for id_ in [key for key, each in members.items() if each.record.origin is origin and key not in wanted]:
-            self.drain(service, id_, "not_listed")
-        for record in records:
-            try:
-                self.put(record, slowly=slowly)
-            except (ConflictError, FullError, ValueError) as error:
-                self.log.warn(
-                    "{service} {instance}: not taken: {why}", service=service, instance=record.id, why=str(error)
-                )
+        group = self.groups[service]
+        with group.at_once(self._monotonic()):
+            members = group.members
+            for id_ in [key for key, each in members.items() if each.record.origin is origin and key not in wanted]:
+                self.drain(service, id_, "not_listed")
+            for record in records:
+                try:
+                    self.put(record, slowly=slowly)
+                except (ConflictError, FullError, ValueError) as error:
+                    self.log.warn(
+                        "{service} {instance}: not taken: {why}", service=service, instance=record.id, why=str(error)
+                    )
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Several changes of any services, and one decision for each service after all of them."""
+        now = self._monotonic()
+        with ExitStack() as stack:
+            for group in self.groups.values():
+                stack.enter_context(group.at_once(now))
+            yield
 
     # How they do
 

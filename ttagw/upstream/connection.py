@@ -308,6 +308,11 @@ class UpstreamConnection:
                 return
         self._fail(UpstreamTimeoutError("response_timeout"))
 
+    def move(self) -> None:
+        """Nothing is expected of this instance any more: if its answer has not begun, another one may be asked."""
+        if self._attempt is not None and self._reader.phase == Phase.HEAD:
+            self._attempt.move()
+
     def is_quiet(self) -> bool:
         """Whether the other side has neither closed nor sent anything, as far as the kernel knows."""
         return is_quiet(self.transport)

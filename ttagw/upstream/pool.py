@@ -213,6 +213,11 @@ class InstancePool:
         for waiter in late:
             waiter.refused(UpstreamBusyError("queue_timeout", retry_after=1))
 
+    def move(self) -> None:
+        """The instance is down: whoever waits for its answer may ask somebody else instead."""
+        for connection in list(self._all):
+            connection.move()
+
     def stop(self) -> None:
         """Close what is idle now, and what is in use when it is done."""
         self._stopped = True

@@ -1,8 +1,8 @@
 """Checks of instances by asking them: over HTTP, over TCP, over WebSocket.
 
 Each check opens a connection of its own, as HAProxy's do: one that is kept goes on working when nothing accepts new
-ones any more. To an address it goes over a bare socket, since there may be hundreds of checks a second; to a name, or
-over TLS, through an endpoint.
+ones any more. To an address it goes over a bare socket, since there may be hundreds of checks a second; over TLS, and
+now and then to a name, through an endpoint.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ttagw.config.services import Health
 from ttagw.registry.checks import Probe, Verdict
 from ttagw.registry.probes.check import Check, Link
 from ttagw.registry.probes.direct import Direct
+from ttagw.registry.probes.named import Named
 from ttagw.registry.probes.talks import HttpTalk, Talk, TcpTalk, get
 from ttagw.registry.probes.through import Through
 from ttagw.registry.probes.websocket import WebSocketTalk
@@ -45,9 +46,9 @@ class Means:
 
 
 class AskingProbe:
-    """A `Probe` that has one kind of talk over one kind of link."""
+    """A `Probe` that has one kind of talk, over the links that `link` makes; it is told the time."""
 
-    def __init__(self, talk: Callable[[], Talk], link: Callable[[], Link], timeout: float, means: Means) -> None:
+    def __init__(self, talk: Callable[[], Talk], link: Callable[[float], Link], timeout: float, means: Means) -> None:
         self._talk = talk
         self._link = link
         self._timeout = timeout
@@ -56,10 +57,28 @@ class AskingProbe:
     def check(self) -> Deferred[Verdict]:
         """Check now. Never fails."""
         means = self._means
-        return Check(self._talk(), self._link(), self._timeout, means.deadlines, means.monotonic).run()
+        link = self._link(means.monotonic())
+        return Check(self._talk(), link, self._timeout, means.deadlines, means.monotonic).run()
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+class NamedProbe(AskingProbe):
+    """One that asks under a name: what has failed there may be somewhere else the next time."""
+
+    def __init__(self, talk: Callable[[], Talk], named: Named, timeout: float, means: Means) -> None:
+        super().__init__(talk, named.link, timeout, means)
+        self._named = named
+
+    def check(self) -> Deferred[Verdict]:
+        """Check now. Never fails."""
+        return super().check().addCallback(self._learn)
+
+    def _learn(self, verdict: Verdict) -> Verdict:
+        if not verdict.good:
+            self._named.forget()
+        return verdict
 
 
 def make_probe(url: str, health: Health, means: Means) -> Probe | None:
@@ -71,7 +90,19 @@ def make_probe(url: str, health: Health, means: Means) -> Probe | None:
     if health.type == "none":
         return None
     parts = urlsplit(url)
-    return AskingProbe(_talk(parts, health, means), _link(parts, health, means), health.timeout, means)
+    talk = _talk(parts, health, means)
+    host = parts.hostname or ""
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    tls = secure and health.type != "tcp"
+    family = socket.AF_INET if isIPAddress(host) else socket.AF_INET6 if isIPv6Address(host) else None
+    if family is not None and not tls:
+        return AskingProbe(talk, lambda _: Direct(means.reactor, family, (host, port)), health.timeout, means)
+    authority = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+    endpoint = means.endpoint_for(f"{'https' if tls else 'http'}://{authority}")
+    if tls:
+        return AskingProbe(talk, lambda _: Through(endpoint, tls=True), health.timeout, means)
+    return NamedProbe(talk, Named(means.reactor, endpoint), health.timeout, means)
 
 
 def _talk(parts: SplitResult, health: Health, means: Means) -> Callable[[], Talk]:
@@ -82,17 +113,3 @@ def _talk(parts: SplitResult, health: Health, means: Means) -> Callable[[], Talk
     opening = get(health.path, parts.netloc, AGENT)
     expected = frozenset(health.expect)
     return lambda: HttpTalk(opening, expected)
-
-
-def _link(parts: SplitResult, health: Health, means: Means) -> Callable[[], Link]:
-    host = parts.hostname or ""
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    tls = secure and health.type != "tcp"
-    if not tls and isIPAddress(host):
-        return lambda: Direct(means.reactor, socket.AF_INET, (host, port))
-    if not tls and isIPv6Address(host):
-        return lambda: Direct(means.reactor, socket.AF_INET6, (host, port))
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    endpoint = means.endpoint_for(f"{'https' if tls else 'http'}://{authority}")
-    return lambda: Through(endpoint, tls=tls)

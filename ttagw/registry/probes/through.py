@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -28,11 +29,18 @@ class _Once(Factory):
 
 @implementer(IHandshakeListener)
 class Through(Protocol):
-    """A `Link` over `endpoint`. `tls`: it is ready when the handshake is done."""
+    """A `Link` over `endpoint`. `tls`: it is ready when the handshake is done. `found` is told whom it has reached."""
 
-    def __init__(self, endpoint: IStreamClientEndpoint, *, tls: bool) -> None:
+    def __init__(
+        self,
+        endpoint: IStreamClientEndpoint,
+        *,
+        tls: bool,
+        found: Callable[[IAddress], None] | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._tls = tls
+        self._found = found
         self._ready = False
         self._check: Check | None = None
         self._connecting: Deferred[Any] | None = None
@@ -75,7 +83,9 @@ class Through(Protocol):
     def handshakeCompleted(self) -> None:
         """It is ready."""
         self._ready = True
-        if self._check is not None:
+        if self._check is not None and self.transport is not None:
+            if self._found is not None:
+                self._found(self.transport.getPeer())
             self._check.connected()
 
     def dataReceived(self, data: bytes) -> None:

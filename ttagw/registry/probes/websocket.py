@@ -26,11 +26,12 @@ _NORMAL = (1000).to_bytes(2, "big")
 class WebSocketTalk:
     """Handshake, ping, pong, goodbye."""
 
-    __slots__ = ("_accept", "_buffer", "_entropy", "_head", "_payload", "_seen", "_skip", "late", "opening", "result")
+    __slots__ = ("_accept", "_buffer", "_head", "_masks", "_payload", "_seen", "_skip", "late", "opening", "result")
 
     def __init__(self, path: str, authority: str, agent: str, entropy: Callable[[int], bytes]) -> None:
         """`entropy`: so many random bytes, of the kind that nobody can guess (RFC 6455 §10.3)."""
-        key = b64encode(entropy(16))
+        chance = entropy(32)
+        key = b64encode(chance[:16])
         self.opening = get(
             path,
             authority,
@@ -43,8 +44,8 @@ class WebSocketTalk:
         self.late = "timeout"
         self.result: str | None = None
         self._accept = b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
-        self._entropy = entropy
-        self._payload = entropy(8)
+        self._payload = chance[16:24]
+        self._masks = [chance[24:28], chance[28:]]
         self._head: AnswerHead | None = AnswerHead()
         self._buffer = b""
         self._skip = 0
@@ -127,6 +128,6 @@ class WebSocketTalk:
 
     def _frame(self, kind: int, payload: bytes) -> bytes:
         """A whole control frame, masked as a client must (RFC 6455 §5.3)."""
-        mask = self._entropy(4)
+        mask = self._masks.pop()
         masked = bytes([byte ^ mask[place % 4] for place, byte in enumerate(payload)])
         return bytes((0x80 | kind, 0x80 | len(payload))) + mask + masked
