@@ -72,7 +72,7 @@ class Hand:
     def stop(self) -> None:
         """Nothing."""
 
-    abort = stop
+    abort = move = stop
 
 
 class Plain:
