@@ -133,7 +133,7 @@ def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
     if "failures" in chosen.parts:
         measure_failures(chosen, folder / "failures", results)
     if "costs" in chosen.parts and GATEWAY in chosen.peers:
-        measure_costs(chosen.quick, results)
+        measure_costs(results)
 
 
 def measure_failures(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
@@ -153,10 +153,10 @@ def measure_failures(chosen: argparse.Namespace, folder: Path, results: Results)
             results.failures.append(found)
 
 
-def measure_costs(quick: bool, results: Results) -> None:
+def measure_costs(results: Results) -> None:
     """What an attempt costs, and what checks do."""
     say("an attempt without sockets")
-    results.costs = resilience.measure(20 if quick else resilience.ROUNDS)
+    results.costs = resilience.measure()
     say("2,000 instances checked each 10 s")
     command = [sys.executable, "-m", "benchmarks.poller", "--kinds", "http"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, check=False)

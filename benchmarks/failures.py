@@ -161,7 +161,7 @@ def run(
     for number in range(1, rounds + 1):
         for failure in FAILURES:
             for rival in rivals:
-                say(f"an instance is {failure.name}, behind {rival.name}, round {number} of {rounds}")
+                say(f"an instance fails ({failure.name}) behind {rival.name}, round {number} of {rounds}")
                 place = folder / f"{number}-{rival.name}-{FAILURES.index(failure)}"
                 try:
                     yield one(rival, failure, place, timing, rate)

@@ -27,8 +27,8 @@ from ttagw.pipeline import Pipeline
 from ttagw.testing import exchange
 
 INSTANCES = 4
-CALLS = 5000
-ROUNDS = 60
+CALLS = 1000
+ROUNDS = 300
 
 clock = time.monotonic
 Work = Callable[[int], None]
