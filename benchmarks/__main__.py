@@ -6,24 +6,30 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks import failures, resilience
 from benchmarks.load import MAIN_ROW, ROWS
 from benchmarks.origin import start_origin
 from benchmarks.peers import GATEWAY, HERE, PEERS, Peer
 from benchmarks.process import NotReadyError
 from benchmarks.results import Results
+from benchmarks.rivals import FULL, QUICK, RIVALS
 from benchmarks.run import Run, Standing, direct, standing, verify
 from benchmarks.table import render
 
+PARTS = ("load", "failures", "costs")
+POLLER = re.compile(r"([0-9.]+) % of a core +([0-9.]+) ms latest")
 PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux"}
 
 
@@ -34,7 +40,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of one measurement (4)")
     parser.add_argument("--quick", action="store_true", help="1 round of 2 s, the 300 B row, latency and start only")
     parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(peer.name for peer in PEERS)}")
+    parser.add_argument("--load", action="store_true", help="of all parts only rates, latency, memory, start")
+    parser.add_argument("--failures", action="store_true", help="only instances that fail; at --rate, --rounds (1)")
+    parser.add_argument("--costs", action="store_true", help="only what an attempt and checks cost")
+    parser.add_argument("--rate", type=float, default=2000.0, help="requests/s while instances fail (2000)")
     parsed = parser.parse_args()
+    parsed.parts = [part for part in PARTS if getattr(parsed, part)] or list(PARTS)
+    parsed.failure_rounds = parsed.rounds or 1
     parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)
     parsed.seconds = parsed.seconds or (2.0 if parsed.quick else 4.0)
     names = parsed.only.split(",") if parsed.only else [peer.name for peer in PEERS]
@@ -45,9 +57,10 @@ def options() -> argparse.Namespace:
     return parsed
 
 
-def obstacles() -> list[str]:
+def obstacles(parts: Sequence[str]) -> list[str]:
     """What keeps this machine from measuring at all."""
-    lacking = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    needed = PROGRAMS if "load" in parts else {"taskset": PROGRAMS["taskset"]}
+    lacking = [package for program, package in needed.items() if not shutil.which(program)]
     found = [f"missing; to install: apt-get install {' '.join(lacking)}"] if lacking else []
     if (os.cpu_count() or 1) < 2:
         found.append("two cores are needed: one for the proxy, one for load and service")
@@ -115,6 +128,47 @@ def write(results: Results, text: str) -> Path:
 
 def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
     """Do everything that was asked for."""
+    if "load" in chosen.parts:
+        measure_load(chosen, folder, results)
+    if "failures" in chosen.parts:
+        measure_failures(chosen, folder / "failures", results)
+    if "costs" in chosen.parts and GATEWAY in chosen.peers:
+        measure_costs(results)
+
+
+def measure_failures(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
+    """Let instances fail behind those of the chosen proxies that can be told what to do then."""
+    names = {peer.name for peer in chosen.peers}
+    rivals = []
+    for rival in RIVALS:
+        if rival.name in names and (missing := rival.missing()):
+            results.absent[rival.name] = missing
+        elif rival.name in names:
+            rivals.append(rival)
+    timing = QUICK if chosen.quick else FULL
+    for found in failures.run(rivals, folder, timing, chosen.failure_rounds, chosen.rate, say):
+        if isinstance(found, str):
+            results.faults.append(found)
+        else:
+            results.failures.append(found)
+
+
+def measure_costs(results: Results) -> None:
+    """What an attempt costs, and what checks do."""
+    say("an attempt without sockets")
+    results.costs = resilience.measure()
+    say("2,000 instances checked each 10 s")
+    command = [sys.executable, "-m", "benchmarks.poller", "--kinds", "http"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, check=False)
+    found = POLLER.search(done.stdout)
+    if found is None:
+        results.faults.append(f"the poller: {(done.stderr or done.stdout).strip()[-200:]}")
+    else:
+        results.poller = {"percent": float(found[1]), "latest": float(found[2]) / 1000}
+
+
+def measure_load(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
+    """Rates, latency, memory and start."""
     run = Run(results, chosen.rounds, chosen.seconds, say)
     with ExitStack() as stack:
         origin = start_origin(folder)
@@ -137,7 +191,7 @@ def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
 def main() -> int:
     """Measure, print, write."""
     chosen = options()
-    if problems := obstacles():
+    if problems := obstacles(chosen.parts):
         print("\n".join(problems), file=sys.stderr)
         return 1
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

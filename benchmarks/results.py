@@ -8,6 +8,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.load import Sample
+from benchmarks.outcome import Outcome
+from benchmarks.resilience import Costs
 
 DIRECT = "direct"
 
@@ -24,6 +26,9 @@ class Results:
     idle_kib: dict[str, float] = field(default_factory=dict)
     start_seconds: list[float] = field(default_factory=list)
     streams_mib: dict[str, float] = field(default_factory=dict)
+    failures: list[Outcome] = field(default_factory=list)
+    costs: Costs | None = None
+    poller: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     def of(self, row: str, peer: str) -> list[Sample]:
@@ -66,5 +71,8 @@ class Results:
             "idle_kib_per_connection": self.idle_kib,
             "start_to_ready_seconds": self.start_seconds,
             "gigabyte_mib_over_idle": self.streams_mib,
+            "failures": [asdict(each) for each in self.failures],
+            "attempt_microseconds": asdict(self.costs) if self.costs else None,
+            "poller": self.poller,
             "faults": self.faults,
         }

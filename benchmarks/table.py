@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.load import ROWS, Row
+from benchmarks.outcome import Outcome
 from benchmarks.results import DIRECT, Results
 from benchmarks.targets import US, targets
 
@@ -38,6 +39,11 @@ def render(results: Results) -> str:
     if results.idle_kib:
         idle = [[peer, f"{value:.1f}"] for peer, value in results.idle_kib.items()]
         parts += [_section("Idle keep-alive connections"), grid(["proxy", "KiB each"], idle)]
+    if results.failures:
+        parts += [_section(_failing(results)), _failures(results.failures)]
+    if results.costs:
+        rows = results.costs.rows()
+        parts += [_section("An attempt without sockets (CPU µs a request)"), grid(["what", "best", "median"], rows)]
     parts += [
         _section("How good"),
         grid(["demand", "bound", "measured", ""], [each.cells() for each in targets(results)]),
@@ -83,6 +89,42 @@ def _latency(results: Results) -> str:
         rows.append([peer, *values, f"{min(highest):.1f} - {max(highest):.1f}", *added, str(unanswered)])
     header = ["proxy", *names, "range of p99", *(f"added {name}" for name in names), "unanswered"]
     return grid(header, rows)
+
+
+def _failing(results: Results) -> str:
+    rate = median(each.rate for each in results.failures)
+    return f"One of four instances fails, {rate:,.0f} requests/s, one in five a POST"
+
+
+def _failures(failures: Sequence[Outcome]) -> str:
+    """By failure, then proxy; rounds are added up, durations are medians."""
+    together: dict[tuple[str, str], list[Outcome]] = {}
+    for each in failures:
+        together.setdefault((each.fault, each.proxy), []).append(each)
+    header = ["failure", "proxy", "GETs failed", "POSTs failed", "begun", "tries there", "POSTs twice"]
+    header += ["quiet after s", "back after s", "p99 before", "p99 ms", "requests/s"]
+    return grid(header, [[*key, *_failure(these)] for key, these in together.items()])
+
+
+def _failure(these: Sequence[Outcome]) -> list[str]:
+    # Never is later than anything.
+    back = median(each.until_back if each.until_back >= 0 else float("inf") for each in these)
+    return [
+        _share(sum(each.gets_failed for each in these), sum(each.gets for each in these)),
+        _share(sum(each.posts_failed for each in these), sum(each.posts for each in these)),
+        str(sum(each.begun for each in these)),
+        str(sum(each.tries for each in these)),
+        str(sum(each.posts_twice for each in these)),
+        f"{median(each.until_quiet for each in these):.2f}",
+        "never" if back == float("inf") else f"{back:.2f}",
+        f"{median(each.p99_before for each in these):.1f}",
+        f"{median(each.p99 for each in these):.1f}",
+        f"{median(each.rate for each in these):,.0f}",
+    ]
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} ({100 * count / of:.3f} %)" if of else "-"
 
 
 def _fixed_rate(results: Results) -> float:

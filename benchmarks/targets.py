@@ -40,6 +40,8 @@ class Target:
 def targets(results: Results) -> list[Target]:
     """The demands with what this run has measured."""
     start = median(results.start_seconds) if results.start_seconds else None
+    costs, poller = results.costs, results.poller
+    twice = [each.posts_twice for each in results.failures if each.proxy == US]
     return [
         Target(f"{SMALL}, of HAProxy plain", results.ratio(SMALL, US, "haproxy"), 0.42, "x", floor=True),
         Target(f"{SMALL}, of Envoy plain", results.ratio(SMALL, US, "envoy"), 1.0, "x", floor=True),
@@ -50,4 +52,9 @@ def targets(results: Results) -> list[Target]:
         Target("1 GiB upload, slow reader: memory over idle", results.streams_mib.get("upload"), 20.0, "MiB"),
         Target("10,000 idle connections, each", results.idle_kib.get(US), 6.0, "KiB"),
         Target("start to ready", start, 1.0, "s"),
+        Target("breakers, retries and balance, each request", costs.added if costs else None, 3.0, "µs"),
+        Target("a breaker: admit and settle", costs.breaker[0] if costs else None, 1.0, "µs"),
+        Target("2,000 instances checked each 10 s, of a core", poller.get("percent"), 5.0, "%"),
+        Target("the latest of those checks", poller.get("latest"), 1.0, "s"),
+        Target("POSTs that came twice while instances failed", sum(twice) if twice else None, 0.0, ""),
     ]

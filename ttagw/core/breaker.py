@@ -139,8 +139,9 @@ class Breaker:
             return
         self._streak = 0
         slow = seconds > self._slow_call
-        self._count(now, failed=False, slow=slow)
+        self._window.add(_CALLS, now)
         if slow:
+            self._window.count(_SLOW)
             self._slow_passed += 1
         if self.state is State.CLOSED:
             if slow:
@@ -153,7 +154,10 @@ class Breaker:
         if ticket != self.generation:
             return
         self._streak += 1
-        self._count(now, failed=True, slow=seconds > self._slow_call)
+        self._window.add(_CALLS, now)
+        self._window.count(_FAILURES)
+        if seconds > self._slow_call:
+            self._window.count(_SLOW)
         if self.state is State.CLOSED:
             self._judge(now)
         elif self.state is State.HALF_OPEN:
@@ -163,15 +167,6 @@ class Breaker:
         """The call ended and says nothing about who was called: its client left."""
         if ticket == self.generation and self.state is State.HALF_OPEN:
             self._probes -= 1
-
-    def _count(self, now: float, *, failed: bool, slow: bool) -> None:
-        window = self._window
-        window.move(now)
-        window.count(_CALLS)
-        if failed:
-            window.count(_FAILURES)
-        if slow:
-            window.count(_SLOW)
 
     def _judge(self, now: float) -> None:
         calls, failures, slow = self._window.totals

@@ -28,8 +28,7 @@ class RetryBudget:
 
     def requested(self, now: float) -> None:
         """A request came, whatever becomes of it; its retries are not requests."""
-        self._window.move(now)
-        self._window.count(_REQUESTS)
+        self._window.add(_REQUESTS, now)
 
     def take(self, now: float) -> bool:
         """Whether one more retry may be made; then it is counted."""

@@ -24,6 +24,13 @@ class Window:
         self._by_slot[self._slot][kind] += 1
         self.totals[kind] += 1
 
+    def add(self, kind: int, now: float) -> None:
+        """One more, now: `move` and `count` in one step, for what every request does."""
+        if now >= self._slot_end:
+            self.move(now)
+        self._by_slot[self._slot][kind] += 1
+        self.totals[kind] += 1
+
     def move(self, now: float) -> None:
         """Forget what is older than the window."""
         if now < self._slot_end:
