@@ -132,11 +132,24 @@ def _make(path: str) -> None:
 
 
 def _check(connection: sqlite3.Connection, name: str) -> None:
+    # First of all: the journal's mode is kept in the file, and that of somebody else is not ours to change.
+    _is_empty(connection, name)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreFileError("no_wal", f"{name}: its file system allows no write-ahead log; use a local disk")
     configure(connection)
     connection.execute("BEGIN IMMEDIATE")
+    if _is_empty(connection, name):
+        for statement in _TABLE:
+            connection.execute(statement)
+    (fine,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if fine != "ok":
+        raise StoreFileError("corrupt", _CORRUPT.format(name=name))
+    connection.execute("COMMIT")
+
+
+def _is_empty(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether nothing is in it yet. Raises `StoreFileError` if what is there is not ours."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA:
         raise StoreFileError(
@@ -145,14 +158,10 @@ def _check(connection: sqlite3.Connection, name: str) -> None:
         )
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if version == 0 and not tables:
-        for statement in _TABLE:
-            connection.execute(statement)
-    elif version != SCHEMA or "entry" not in tables:
+        return True
+    if version != SCHEMA or "entry" not in tables:
         raise StoreFileError("not_ours", f"{name}: a database of something else; name another file")
-    (fine,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if fine != "ok":
-        raise StoreFileError("corrupt", _CORRUPT.format(name=name))
-    connection.execute("COMMIT")
+    return False
 
 
 _CORRUPT = "{name}: the database is damaged; restore it from a copy, or move it away to begin with an empty one"
