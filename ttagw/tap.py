@@ -22,6 +22,7 @@ from ttagw.logs.application import JsonObserver
 from ttagw.logs.file import LogFile
 from ttagw.service import Gateway
 from ttagw.store.base import StoreFileError
+from ttagw.store.make import check_store
 from ttagw.upstream.tls import TlsFileError
 from ttagw.wire.poll import quicken
 
@@ -157,9 +158,14 @@ def makeService(options: Options) -> Daemon:
 
     parent = getattr(options, "parent", None) or {}
     try:
+        if not parent.get("chroot"):
+            # Once it has forked, twistd passes on only the first hundred bytes of what a daemon says.
+            check_store(options.config.gateway.store)
         return Daemon(reactor, options.config, _application_log(parent))
     except (TlsFileError, ListenError) as error:
         give_up(*error.args)
+    except StoreFileError as error:
+        give_up(error.detail)
     except OSError as error:
         give_up(f"{error.filename}: {error.strerror}")
 
