@@ -35,7 +35,7 @@ def test_an_instance_that_comes_back_gets_its_share_bit_by_bit(tmp_path: Path) -
         Switch(steady)
         switch = Switch(returning)
         services = {
-            "s": service(steady.port, returning.port, balance="round_robin", health=OFTEN, slow_start="8s"),
+            "s": service(steady.port, returning.port, balance="round_robin", health=OFTEN, slow_start="5s"),
         }
         for each in (steady, returning):
             each.on(b"/", lambda talk, request: talk.reply(b"ok"))

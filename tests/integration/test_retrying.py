@@ -36,7 +36,7 @@ def bad() -> Iterator[Origin]:
 def gateway(folder: Path, bad: Origin, origin: Origin) -> Iterator[Gateway]:
     services = {"s": service(bad.port, origin.port, **TURNS), "alone": service(bad.port)}
     routes = [route(), route("/alone/*", "alone", "alone")]
-    upstream = {**EAGER, "retry_statuses": [503]}
+    upstream = {**EAGER, "retry_statuses": [503], "response_timeout": "600ms"}
     with Gateway(folder, services, routes, upstream=upstream, gateway=MEMORY) as running:
         yield running
         assert running.failures() == []
