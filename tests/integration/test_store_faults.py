@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.integration.kit.gateway import TWISTD, Gateway, route, service
 from tests.integration.kit.operator import Key, Operator, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pace import Pace
-from tests.integration.kit.process import free_port
+from tests.integration.kit.process import Child, free_port
 from tests.integration.kit.raw import get, once
 from tests.integration.kit.toml import dump
 from tests.integration.kit.waiting import until
@@ -114,6 +116,31 @@ def test_a_store_on_a_disk_that_is_read_only_ends_the_start_in_one_line(tmp_path
     [line] = started(tmp_path, disk / "state.db", ["-n"], [*READ_ONLY, disk])
     assert str(disk / "state.db") in line
     assert "read-only" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_store_that_is_made_at_the_start_belongs_to_whom_the_daemon_becomes() -> None:
+    nobody = 65534
+    # The folders of pytest are closed to others.
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chown(folder, nobody, nobody)
+        listen, admin = free_port(), free_port()
+        ports = [f"tcp:{each}:interface=127.0.0.1" for each in (listen, admin)]
+        about = {"listen": ports[:1], "admin": ports[1], "store": f"sqlite:{folder}/state.db"}
+        (folder / "ttagw.toml").write_text(dump({"gateway": about}))
+        command = [TWISTD, "-n", f"--uid={nobody}", f"--gid={nobody}", "--pidfile=", "ttagw", "--config=ttagw.toml"]
+        with Child(command, folder) as child:
+
+            def ready() -> bool:
+                assert child.running(), child.errors.read_text()
+                try:
+                    return once(admin, get("/health/ready")).status == 200
+                except OSError:
+                    return False
+
+            until(ready, "it serves")
+            assert (folder / "state.db").stat().st_uid == nobody
 
 
 # At run time
