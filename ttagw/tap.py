@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -22,6 +25,7 @@ from ttagw.logs.application import JsonObserver
 from ttagw.logs.file import LogFile
 from ttagw.service import Gateway
 from ttagw.store.base import StoreFileError
+from ttagw.store.make import check_store
 from ttagw.upstream.tls import TlsFileError
 from ttagw.wire.poll import quicken
 
@@ -157,11 +161,33 @@ def makeService(options: Options) -> Daemon:
 
     parent = getattr(options, "parent", None) or {}
     try:
+        if not parent.get("chroot"):
+            # Once it has forked, twistd passes on only the first hundred bytes of what a daemon says.
+            with _acting_as(parent.get("uid"), parent.get("gid")):
+                check_store(options.config.gateway.store)
         return Daemon(reactor, options.config, _application_log(parent))
     except (TlsFileError, ListenError) as error:
         give_up(*error.args)
+    except StoreFileError as error:
+        give_up(error.detail)
     except OSError as error:
         give_up(f"{error.filename}: {error.strerror}")
+
+
+@contextmanager
+def _acting_as(uid: int | None, gid: int | None) -> Iterator[None]:
+    """As the user that the daemon is going to be, so that a file that is made now can be used then."""
+    if os.geteuid() or (uid is None and gid is None):
+        yield
+        return
+    group = os.getegid()
+    os.setegid(group if gid is None else gid)
+    os.seteuid(uid or 0)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
 
 
 def _application_log(parent: Any) -> LogFile | None:

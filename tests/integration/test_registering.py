@@ -221,6 +221,11 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(tmp_path: Path, k
                 registrant.join(20)
                 assert not registrant.is_alive()
                 assert registrant.wrong == []
+                # Once more, somewhere on its way to being ready.
+                gateway.spawn()
+                ends = monotonic() + random_.uniform(0.2, 1.2)
+                until(lambda ends=ends: monotonic() > ends, "its time has come")
+                gateway.kill()
                 gateway.restart()
                 unsure = registrant.unsure
                 wanted = {id_: weight for id_, weight in known.items() if weight is not None and id_ != unsure}

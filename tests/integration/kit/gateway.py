@@ -75,18 +75,22 @@ class Gateway:
     def _start(self) -> None:
         """Ports are free when we look and may be taken a moment later, so a start may need more than one try."""
         for _ in range(5):
-            self._write()
-            self.child = Child(
-                [*self._around, TWISTD, "-n", "--pidfile=", "ttagw", "--config", self.folder / "ttagw.toml"],
-                self.folder,
-                open_files=self._open_files,
-            )
+            self.spawn()
             until(lambda: self.ready() or not self.child.running(), "the gateway is ready or has ended")
             if self.child.running():
                 return
             if b"in use" not in self.child.errors.read_bytes():
                 break
         raise AssertionError(self.child.errors.read_text())
+
+    def spawn(self) -> None:
+        """Start it, and wait for nothing."""
+        self._write()
+        self.child = Child(
+            [*self._around, TWISTD, "-n", "--pidfile=", "ttagw", "--config", self.folder / "ttagw.toml"],
+            self.folder,
+            open_files=self._open_files,
+        )
 
     def _write(self) -> None:
         self.port, self.admin_port, self.secure_port = free_port(), free_port(), 0
