@@ -74,4 +74,5 @@ def test_later_beats_earlier_and_an_end_beats_every_heartbeat_of_what_it_ended()
         entry(4, 4),
         entry(4, 4, gone=True),
     ]
-    assert sorted(reversed(ranked), key=lambda each: each.order) == ranked
+    backwards = list(reversed(ranked))
+    assert sorted(backwards, key=lambda each: each.order) == ranked

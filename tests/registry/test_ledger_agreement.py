@@ -1,4 +1,4 @@
-"""Whatever happens to the store and to the word that goes around: gateways come to agree, and nothing accepted is lost."""
+"""Whatever happens to store and word: gateways come to agree, and nothing that was accepted is lost."""
 
 from __future__ import annotations
 

@@ -59,9 +59,9 @@ class Group:
         if old is not None and old.record.url == record.url:
             return self._change(old, record, now)
         instance = self._make(record)
-        instance.breaker.watch(lambda _, after: self._breaker_changed(record.id, after))
         settings = record.health or self.config.health
         member = Member(record, settings, instance, self._rank(record.zone), now)
+        instance.breaker.watch(lambda _, after: self._breaker_changed(member, after))
         if old is not None:
             self._retire(old)
             self._events.tell("instance_changed", self.name, record.id, "url")
@@ -146,9 +146,9 @@ class Group:
             self._events.tell("instance_down", self.name, id_, reason, "alert")
         self.refresh(now)
 
-    def _breaker_changed(self, id_: str, after: State) -> None:
-        member = self.members.get(id_)
-        if member is None:
+    def _breaker_changed(self, member: Member, after: State) -> None:
+        id_ = member.record.id
+        if self.members.get(id_) is not member:
             return
         now = self._monotonic()
         if after is State.OPEN:
