@@ -35,7 +35,9 @@ class Place:
         self.start()
 
     def start(self) -> None:
-        self.child = Child([sys.executable, worker.__file__, str(self.port), self._mode, self._counted], self._folder)
+        self.child = Child(
+            [sys.executable, "-P", worker.__file__, str(self.port), self._mode, self._counted], self._folder
+        )
 
     def behave(self, mode: str) -> None:
         fresh = self._mode.with_name("mode.new")

@@ -97,6 +97,7 @@ class Group:
         if member is None or member.draining:
             return
         member.draining = now
+        member.restless = True
         self._events.tell("instance_draining", self.name, id, reason)
         self.refresh(now)
         self._sweep(now)
@@ -222,15 +223,18 @@ class Group:
 
     def tick(self, now: float) -> None:
         """What only time brings about: called a few times a second."""
-        again = False
-        for member in self.members.values():
+        again = leaving = False
+        # Of thousands of instances few wait for time to pass.
+        for member in [each for each in self.members.values() if each.restless]:
             if member.slow_from >= 0.0:
                 member.warm(now, self.config.slow_start)
-            breaker = member.instance.breaker
-            again = again or (member.instance.guarded and breaker.state is State.OPEN and not breaker.wait(now))
+            opened = member.instance.breaker.state is State.OPEN
+            again = again or (opened and not member.instance.breaker.wait(now))
+            leaving = leaving or bool(member.draining)
+            member.restless = opened or bool(member.draining) or member.slow_from >= 0.0
         if again:
             self.refresh(now)
-        if self.leaving or any(each.draining for each in self.members.values()):
+        if self.leaving or leaving:
             self._sweep(now)
 
     # What others ask

@@ -45,6 +45,8 @@ class Member:
         """When its lease is over; 0: it has none."""
         self.draining = 0.0
         """Since when it is on its way out; 0: it is not."""
+        self.restless = False
+        """Time alone may change something about it: it drains, warms up, or its breaker waits."""
         self.slow_from = -1.0
         """When its slow start began; -1: it has none."""
         self.opened = 0.0
@@ -96,6 +98,7 @@ class Member:
 
     def opened_at(self, now: float) -> None:
         """Its breaker has opened."""
+        self.restless = True
         self.trips = self.trips + 1 if now - self.opened < 10 * SOON[-1] else 1
         self.opened = now
 
@@ -110,6 +113,7 @@ class Member:
         """It comes back, or is new: its share grows from a tenth to all of it within `seconds`."""
         if seconds > 0.0:
             self.slow_from = now
+            self.restless = True
             self.warm(now, seconds)
 
     def warm(self, now: float, seconds: float) -> None:

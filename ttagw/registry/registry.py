@@ -99,6 +99,9 @@ class Registry:
         self._monotonic = monotonic
         self._owners: dict[str, str] = {}
         """Which service has an id, for those who registered themselves."""
+        self._down: set[str] = set()
+        self._joined = False
+        """Somebody has joined, or changed, since it was looked at what depends on what."""
         self._running = False
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = clock
@@ -159,6 +162,7 @@ class Registry:
         if record.origin is Origin.SELF:
             self._owners[record.id] = record.service
         if not same:
+            self._joined = True
             self._check(group, member)
         return old is None
 
@@ -245,6 +249,9 @@ class Registry:
     def _judge(self, now: float) -> None:
         """Look at what depends on what."""
         down = {name for name, group in self.groups.items() if group.down}
+        if down == self._down and not self._joined:
+            return
+        self._down, self._joined = down, False
 
         def lacking(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(

@@ -11,13 +11,14 @@ from typing import Any
 
 from twisted.internet import defer, error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 
 from ttagw.store.base import DEADLINE, StoreAwayError
 from ttagw.store.redis_errors import meaning
 from ttagw.store.redis_url import Address
+from ttagw.wire.once import connect_quietly
 
 ANSWER = DEADLINE - 0.1
 """Seconds for an answer."""
@@ -126,7 +127,7 @@ class Wire:
         endpoint: Any = HostnameEndpoint(self._reactor, address.host, address.port, timeout=within)
         if tls:
             endpoint = wrapClientTLS(optionsForClientTLS(address.host), endpoint)
-        connecting = _cancellable(connectProtocol(endpoint, self._protocol))
+        connecting = _cancellable(connect_quietly(endpoint, self._protocol))
         try:
             await connecting.addTimeout(within, self._reactor)
         except CancelledError:

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet import defer
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, connectProtocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import CannotListenError, ConnectError, ConnectingCancelledError, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
@@ -23,6 +23,7 @@ from twisted.names import dns
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 
+from ttagw.wire.once import connect_quietly
 from ttagw.wire.resolv import Resolv, Server
 
 TRY = 2.0
@@ -152,7 +153,7 @@ class Dns:
         protocol = _Stream(query)
         end = self._clock.seconds() + patience
         try:
-            await connectProtocol(kind(self._reactor, *server), protocol).addTimeout(patience, self._clock)
+            await connect_quietly(kind(self._reactor, *server), protocol).addTimeout(patience, self._clock)
         except ConnectingCancelledError:
             raise (defer.TimeoutError if self._clock.seconds() >= end else CancelledError)() from None
         try:
