@@ -76,6 +76,40 @@ def test_a_failure_inside_a_body_counts() -> None:
     assert (up.instances[0].breaker.state, up.service.breaker.state) == (State.OPEN, State.OPEN)
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_one_sick_instance_does_not_take_the_service_away(answered: bool) -> None:
+    up = Up(4, breaker=ONE)
+    for _ in range(20):
+        _, _, attempt = up.sent(b"POST")
+        if answered:
+            attempt.answered_whole(Reply(500, [], b""), up.clock())
+        else:
+            attempt.failed(UpstreamTimeoutError("response_timeout"), stale=False)
+    assert up.service.breaker.state is State.CLOSED
+    assert sum(each.bad for each in up.instances) == 20
+
+
+def test_but_a_service_of_which_nothing_well_is_left_is_left_alone() -> None:
+    up = Up(2, guard=ONE, breaker=ONE)
+    states = []
+    for _ in range(2):
+        _, _, attempt = up.sent(b"POST")
+        attempt.failed(UpstreamTimeoutError("response_timeout"), stale=False)
+        states.append(up.service.breaker.state)
+    assert states == [State.CLOSED, State.OPEN]
+
+
+def test_and_so_is_one_whose_instances_all_failed_the_same_exchange() -> None:
+    up = Up(2, breaker=ONE, retries=1)
+    _, _, attempt = up.sent()
+    attempt.failed(UpstreamClosedError("reset"), stale=False)
+    assert up.service.breaker.state is State.CLOSED
+    up.timers.fire()
+    up.connect(attempt)
+    attempt.failed(UpstreamClosedError("reset"), stale=False)
+    assert up.service.breaker.state is State.OPEN
+
+
 def test_a_client_that_leaves_is_neither_good_nor_bad() -> None:
     up = Up(1, guard=ONE, breaker=ONE)
     for streaming in (False, True):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ttagw.core.balance import DECAY, P2C, Chooser, Hash, LeastConn, Load, RoundRobin, make
+from ttagw.core.balance import DECAY, P2C, SILENCE, Chooser, Hash, LeastConn, Load, RoundRobin, make
 
 NAMES = ["p2c", "round_robin", "least_conn", "hash"]
 
@@ -96,6 +96,19 @@ def test_p2c_forgets_what_was_long_ago() -> None:
     assert chooser.choose([was_slow, fast], b"", 0.0) is fast
     chooser.observe(fast, 0.1, 60.0)
     assert chooser.choose([was_slow, fast], b"", 60.0) is was_slow
+
+
+def test_p2c_asks_again_who_was_a_thousand_times_slower_once() -> None:
+    stalled, fast = loads(1, 1)
+    chooser = P2C(Random(2).random)
+    chooser.observe(stalled, 2.0, 0.0)
+    for now in (SILENCE - 0.1, SILENCE):
+        chooser.observe(fast, 0.002, now)
+        assert chooser.choose([stalled, fast], b"", now) is (fast if now < SILENCE else stalled)
+    stalled.in_flight = 1
+    assert chooser.choose([stalled, fast], b"", SILENCE) is fast
+    chooser.observe(stalled, 0.002, SILENCE)
+    assert stalled.latency == 0.002
 
 
 def test_p2c_avoids_who_has_work_and_never_answered() -> None:

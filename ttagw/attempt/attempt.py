@@ -246,7 +246,7 @@ class Attempt:
             else:
                 instance.breaker.forget(self._place)
         if late:
-            self._service.breaker.failure(self._ticket, now - self._began, now)
+            self._service_failed(now)
         else:
             self._service.breaker.forget(self._ticket)
 
@@ -376,8 +376,7 @@ class Attempt:
             # We asked too much, or not at all: that says nothing about the service.
             breaker.forget(self._ticket)
         else:
-            now = self._service.monotonic()
-            breaker.failure(self._ticket, now - self._began, now)
+            self._service_failed(self._service.monotonic())
         if exchange.body is not NO_BODY:
             exchange.body.detach()
         self._pipeline.fail(exchange, error)
@@ -395,7 +394,18 @@ class Attempt:
     def _count_bad(self, instance: Instance, status: int, seconds: float, now: float) -> None:
         """A 5xx was passed on."""
         self._count_failure(instance, f"status_{status}", now, passed_on=True, seconds=seconds)
-        self._service.breaker.failure(self._ticket, now - self._began, now)
+        self._service_failed(now)
+
+    def _service_failed(self, now: float) -> None:
+        """The exchange failed. That is one instance's failure, and not the service's, while there is another one that
+        was not asked and that nothing speaks against: or one of many would take the others away with it.
+        """
+        service = self._service
+        tried = (*self._tried, self._instance)
+        if any(not each.guarded and each not in tried for each in service.rotation):
+            service.breaker.forget(self._ticket)
+        else:
+            service.breaker.failure(self._ticket, now - self._began, now)
 
     def _count_failure(
         self, instance: Instance, reason: str, now: float, *, passed_on: bool = False, seconds: float = -1.0

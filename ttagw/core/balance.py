@@ -11,6 +11,13 @@ from ttagw.core.ring import Ring
 DECAY = 10.0
 """Seconds in which a measured latency fades to a third (1/e)."""
 
+SILENCE = 2 * DECAY
+"""Seconds without an answer after which an instance counts as one that was never measured.
+
+A single answer a thousand times slower than usual would otherwise take more than a minute to fade, in which nothing can
+show that all is well again.
+"""
+
 PENALTY = 1e6
 """Cost of an instance that has requests under way and never answered one: anything measured is better."""
 
@@ -54,7 +61,7 @@ class P2C:
     """The cheaper of two at random, by peak EWMA of latency, as Finagle does: fast, and quick to leave who gets slow.
 
     `random` gives floats in [0, 1). Cost is latency * (in flight + 1) / weight; a slower answer than expected counts at
-    once, faster ones, and silence, slowly (`DECAY`).
+    once, faster ones, and silence, slowly (`DECAY`), until nothing is known any more (`SILENCE`).
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
@@ -73,7 +80,7 @@ class P2C:
 
     def observe(self, load: Load, seconds: float, now: float) -> None:
         latency = load.latency
-        if seconds < latency:
+        if seconds < latency and now - load.stamp < SILENCE:
             keep = exp((load.stamp - now) / DECAY) if now > load.stamp else 1.0
             load.latency = latency * keep + seconds * (1.0 - keep)
         else:
@@ -83,9 +90,9 @@ class P2C:
 
 def _cost(load: Load, now: float) -> float:
     latency = load.latency
-    if not latency:
-        return (PENALTY + load.in_flight) / load.weight if load.in_flight else 0.0
     idle = now - load.stamp
+    if not latency or idle >= SILENCE:
+        return (PENALTY + load.in_flight) / load.weight if load.in_flight else 0.0
     if idle > 0.0:
         latency *= exp(-idle / DECAY)
     return latency * (load.in_flight + 1) / load.weight
