@@ -11,9 +11,10 @@ def values(fleet: Fleet) -> dict[str, float]:
     """Each sample by its name and labels."""
     poller: Any = SimpleNamespace(running=3, lateness=0.5, faults=2)
     ledger: Any = SimpleNamespace(unwritten=4, repaired=5)
+    webhooks: Any = SimpleNamespace(targets=[SimpleNamespace(delivered=1, dropped=2, given_up=3)] * 2)
     return {
         " ".join([sample.name, *map(str, sample.labels.values())]): sample.value
-        for metric in fleet_metrics(fleet.registry, fleet.events, poller, ledger)
+        for metric in fleet_metrics(fleet.registry, fleet.events, poller, ledger, webhooks)
         for sample in metric.samples
     }
 
@@ -42,3 +43,4 @@ def test_what_is_known_is_told() -> None:
     assert (told["ttagw_checks_running"], told["ttagw_checks_late_seconds"]) == (3, 0.5)
     assert (told["ttagw_check_faults_total"], told["ttagw_registrations_unwritten"]) == (2, 4)
     assert told["ttagw_registrations_repaired_total"] == 5
+    assert [told[f"ttagw_alerts_total {each}"] for each in ("delivered", "dropped", "given_up")] == [2, 4, 6]

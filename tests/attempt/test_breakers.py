@@ -79,17 +79,29 @@ def test_a_failure_inside_a_body_counts() -> None:
 @pytest.mark.parametrize("answered", [True, False])
 def test_one_sick_instance_does_not_take_the_service_away(answered: bool) -> None:
     up = Up(4, breaker=ONE)
-    for _ in range(20):
-        _, _, attempt = up.sent(b"POST")
-        if answered:
+    for _ in range(40):
+        made, _, attempt = up.sent(b"POST")
+        if made.instance != b"up2":
+            attempt.answered_whole(Reply(200, [], b""), up.clock())
+        elif answered:
             attempt.answered_whole(Reply(500, [], b""), up.clock())
         else:
             attempt.failed(UpstreamTimeoutError("response_timeout"), stale=False)
     assert up.service.breaker.state is State.CLOSED
-    assert sum(each.bad for each in up.instances) == 20
+    assert [each.bad for each in up.instances] == [0, 0, 10, 0]
 
 
-def test_but_a_service_of_which_nothing_well_is_left_is_left_alone() -> None:
+def test_but_when_a_second_one_fails_too_it_is_the_service() -> None:
+    up = Up(4, breaker=TWO)
+    states = []
+    for _ in range(3):
+        _, _, attempt = up.sent(b"POST")
+        attempt.answered_whole(Reply(500, [], b""), up.clock())
+        states.append(up.service.breaker.state)
+    assert states == [State.CLOSED, State.CLOSED, State.OPEN]
+
+
+def test_a_service_of_which_nothing_well_is_left_is_left_alone() -> None:
     up = Up(2, guard=ONE, breaker=ONE)
     states = []
     for _ in range(2):

@@ -131,6 +131,50 @@ def test_p2c_counts_work_for_its_weight() -> None:
     assert chooser.choose([light, heavy], b"", 0.0) is light
 
 
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 3), (1, 2, 5), (4, 4, 1, 1)])
+def test_p2c_gives_each_about_its_share_when_little_is_going_on(weights: tuple[int, ...]) -> None:
+    # A millisecond more or less is no reason to keep somebody from work.
+    times = [0.001 + 0.001 * (place % 3) for place in range(len(weights))]
+    counts = served(P2C(Random(7).random), loads(*weights), times, 6000)
+    for place, weight in enumerate(weights):
+        share = 6000 * weight / sum(weights)
+        assert 0.6 * share < counts[f"i{place}"] < 1.5 * share
+
+
+def test_p2c_gives_each_its_share_when_much_is_going_on() -> None:
+    instances = loads(1, 2, 5)
+    random = Random(8)
+    chooser = P2C(random.random)
+    counts: Counter[str] = Counter()
+    busy: list[Load] = []
+    for _ in range(8000):
+        chosen = chooser.choose(instances, b"", 0.0)
+        chosen.in_flight += 1
+        counts[chosen.name] += 1
+        busy.append(chosen)
+        if len(busy) > 40:
+            done = busy.pop(random.randrange(len(busy)))
+            done.in_flight -= 1
+            chooser.observe(done, 0.01, 0.0)
+    assert [round(counts[f"i{place}"] / 1000) for place in range(3)] == [1, 2, 5]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_p2c_spares_who_has_just_come(share: float) -> None:
+    instances = loads(1, 1, 1)
+    instances[1].weight = share
+    counts = served(P2C(Random(9).random), instances, [0.001] * 3, 6000)
+    expected = 6000 * share / (2 + share)
+    assert 0.6 * expected < counts["i1"] < 1.5 * expected
+
+
+def test_p2c_is_not_kept_long_by_weights_that_are_all_small() -> None:
+    instances = loads(1, 1000)
+    for load in instances:
+        load.weight = 0.001
+    assert P2C(lambda: 0.5).choose(instances, b"", 0.0) in instances
+
+
 def test_p2c_draws_two_different_ones_evenly() -> None:
     instances = loads(1, 1, 1, 1)
     chooser = P2C(Random(5).random)

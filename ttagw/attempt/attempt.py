@@ -397,12 +397,14 @@ class Attempt:
         self._service_failed(now)
 
     def _service_failed(self, now: float) -> None:
-        """The exchange failed. That is one instance's failure, and not the service's, while there is another one that
-        was not asked and that nothing speaks against: or one of many would take the others away with it.
+        """The exchange failed. As long as all that fail were given to one and the same instance, while there are others
+        that nothing speaks against, that is the instance's failure: or one of many would take the others away with it.
         """
         service = self._service
-        tried = (*self._tried, self._instance)
-        if any(not each.guarded and each not in tried for each in service.rotation):
+        instance = self._instance
+        before, service.culprit = service.culprit, instance
+        tried = (*self._tried, instance)
+        if before in (None, instance) and any(not each.guarded and each not in tried for each in service.rotation):
             service.breaker.forget(self._ticket)
         else:
             service.breaker.failure(self._ticket, now - self._began, now)

@@ -75,6 +75,7 @@ class Service:
         "breaker",
         "chooser",
         "counts",
+        "culprit",
         "instances",
         "key",
         "monotonic",
@@ -105,6 +106,8 @@ class Service:
         """Those that can be asked now, by zone, the best zone first; no zone is empty. Replaced, never changed."""
         self.rotation: Sequence[Instance] = ()
         """The first of the tiers; empty when nobody can be asked."""
+        self.culprit: Instance | None = None
+        """Who failed last when an exchange did."""
         self.counts: dict[str, int] = {}
         """What happened to exchanges on their way: retries by reason and the like; see docs/seeing.rst."""
 

@@ -18,6 +18,12 @@ A single answer a thousand times slower than usual would otherwise take more tha
 show that all is well again.
 """
 
+EQUAL = 0.005
+"""Seconds up to which latencies are alike: who answers in 1 ms is not kept from work by one answer that took 2."""
+
+DRAWS = 32
+"""How often one is drawn anew before a small weight counts like any other."""
+
 PENALTY = 1e6
 """Cost of an instance that has requests under way and never answered one: anything measured is better."""
 
@@ -60,23 +66,47 @@ class Chooser(Protocol):
 class P2C:
     """The cheaper of two at random, by peak EWMA of latency, as Finagle does: fast, and quick to leave who gets slow.
 
-    `random` gives floats in [0, 1). Cost is latency * (in flight + 1) / weight; a slower answer than expected counts at
-    once, faster ones, and silence, slowly (`DECAY`), until nothing is known any more (`SILENCE`).
+    `random` gives floats in [0, 1). Two are drawn by weight; the cost of each is latency * (1 + in flight / weight), and
+    of equals the first is taken. So a weight is a share when little is going on, and when much is. A slower answer than
+    expected counts at once, a faster one slowly (`DECAY`); after `SILENCE` nothing is known any more.
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
+        self._loads: Sequence[Load] = ()
+        self._most = 1.0
+        """The largest weight of those who are there."""
 
     def choose(self, loads: Sequence[L], key: bytes, now: float) -> L:  # noqa: ARG002 - as in Chooser
         count = len(loads)
         if count == 1:
             return loads[0]
-        first = int(self._random() * count)
-        second = int(self._random() * (count - 1))
-        if second >= first:
-            second += 1
-        one, two = loads[first], loads[second]
+        if loads is not self._loads:
+            self._loads = loads
+            self._most = max([load.full for load in loads])
+        random = self._random
+        one = loads[int(random() * count)]
+        if one.weight < self._most:
+            one = self._draw(loads, one)
+        two = loads[int(random() * count)]
+        if two.weight < self._most:
+            two = self._draw(loads, two)
+        if one is two:
+            # By place, so that both orders are as likely.
+            place = loads.index(one) + 1 + int(random() * (count - 1))
+            two = loads[place % count]
+            if two.weight < one.weight and random() * one.weight >= two.weight:
+                return one
         return one if _cost(one, now) <= _cost(two, now) else two
+
+    def _draw(self, loads: Sequence[L], load: L) -> L:
+        """This one as often as its weight says, compared to the largest; else another draw."""
+        random, most, count = self._random, self._most, len(loads)
+        for _ in range(DRAWS):
+            if random() * most < load.weight:
+                break
+            load = loads[int(random() * count)]
+        return load
 
     def observe(self, load: Load, seconds: float, now: float) -> None:
         latency = load.latency
@@ -92,10 +122,12 @@ def _cost(load: Load, now: float) -> float:
     latency = load.latency
     idle = now - load.stamp
     if not latency or idle >= SILENCE:
-        return (PENALTY + load.in_flight) / load.weight if load.in_flight else 0.0
+        return PENALTY + load.in_flight / load.weight if load.in_flight else 0.0
     if idle > 0.0:
         latency *= exp(-idle / DECAY)
-    return latency * (load.in_flight + 1) / load.weight
+    if latency < EQUAL:
+        latency = EQUAL
+    return latency * (1.0 + load.in_flight / load.weight)
 
 
 class RoundRobin:
