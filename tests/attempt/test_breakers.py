@@ -235,6 +235,16 @@ def test_a_get_that_tries_an_instance_out_does_not_pay_for_it(whole: bool) -> No
     assert (made.status, made.instance, made.tries) == (200, b"up1", 2)
 
 
+def test_while_the_best_zone_is_tried_out_the_next_one_is_asked() -> None:
+    up = Up(3, guard=ONE, zones="aab")
+    up.trip(0)
+    up.trip(1)
+    up.clock.advance(30.0)
+    assert {up.ask(b"POST")[0].instance for _ in range(4)} == {b"up2"}
+    made = [up.ask()[0] for _ in range(4)]
+    assert sorted(each.instance for each in made) == [b"up0", b"up1", b"up2", b"up2"]
+
+
 def test_only_so_many_try_an_instance_out_at_once() -> None:
     up = probing()
     assert [up.ask()[0].instance for _ in range(4)].count(b"up0") == 1

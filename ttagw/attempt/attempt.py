@@ -93,27 +93,30 @@ class Attempt:
         key = b"" if service.key is None else service.key(self._exchange)
         instance = service.chooser.choose(rotation, key, now)
         if instance.guarded:
-            self._ask(rotation, key, now, instance)
+            self._ask(service.tiers, key, now, instance)
         else:
             self._try(instance, instance.breaker.admit(now), now)
 
-    def _ask(self, instances: Sequence[Instance], key: bytes, now: float, instance: Instance | None = None) -> None:
-        """Try one of these whose breaker admits it; or one that is asked all the same; or say that there is none."""
-        left = instances
+    def _ask(
+        self, tiers: Sequence[Sequence[Instance]], key: bytes, now: float, instance: Instance | None = None
+    ) -> None:
+        """Try one whose breaker admits it, or that is asked all the same, the best zone first; or say there is none."""
+        alone = sum(map(len, tiers)) == 1
         spared: list[Instance] = []
-        while left:
-            if instance is None:
-                instance = self._service.chooser.choose(left, key, now)
-            if not instance.guarded or instance.kept or self._may_probe(instance, instances):
-                place = instance.breaker.admit(now)
-                if place or instance.kept:
-                    self._try(instance, place, now)
-                    return
-            else:
-                spared.append(instance)
-            refused = instance
-            left = [each for each in left if each is not refused]
-            instance = None
+        for left in tiers:
+            while left:
+                if instance is None:
+                    instance = self._service.chooser.choose(left, key, now)
+                if not instance.guarded or instance.kept or alone or self._may_probe(instance):
+                    place = instance.breaker.admit(now)
+                    if place or instance.kept:
+                        self._try(instance, place, now)
+                        return
+                else:
+                    spared.append(instance)
+                refused = instance
+                left = [each for each in left if each is not refused]
+                instance = None
         for each in spared:
             place = each.breaker.admit(now)
             if place:
@@ -121,9 +124,9 @@ class Attempt:
                 return
         self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
 
-    def _may_probe(self, instance: Instance, instances: Sequence[Instance]) -> bool:
+    def _may_probe(self, instance: Instance) -> bool:
         """An instance that is being tried out gets what can be tried again elsewhere, if there is an elsewhere."""
-        return len(instances) == 1 or instance.breaker.state is State.FORCED_CLOSED or self._repeatable()
+        return instance.breaker.state is State.FORCED_CLOSED or self._repeatable()
 
     def _try(self, instance: Instance, place: int, now: float) -> None:
         exchange = self._exchange
@@ -349,12 +352,8 @@ class Attempt:
             return
         key = b"" if service.key is None else service.key(self._exchange)
         tried = self._tried
-        for tier in service.tiers:
-            others = [each for each in tier if each not in tried]
-            if others:
-                self._ask(others, key, now)
-                return
-        self._ask(service.rotation, key, now)
+        untried = [rest for tier in service.tiers if (rest := [each for each in tier if each not in tried])]
+        self._ask(untried or service.tiers, key, now)
 
     def _repeatable(self) -> bool:
         """Whether the request may come twice."""

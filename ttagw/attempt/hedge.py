@@ -48,7 +48,7 @@ class HedgedAttempt(Attempt):
         rival._retried = service.retries.most
         rival._rival, self._rival = self, rival
         key = b"" if service.key is None else service.key(self._exchange)
-        rival._ask(others, key, now)
+        rival._ask((others,), key, now)
 
     # Who wins
 
