@@ -245,6 +245,20 @@ def test_while_the_best_zone_is_tried_out_the_next_one_is_asked() -> None:
     assert sorted(each.instance for each in made) == [b"up0", b"up1", b"up2", b"up2"]
 
 
+def test_where_all_that_are_left_are_being_tried_out_nobody_is_turned_away() -> None:
+    up = Up(2, guard=ONE)
+    up.trip(0)
+    up.trip(1)
+    up.clock.advance(30.0)
+    asked = [up.ask() for _ in range(6)]
+    assert [made.status for made, _, _ in asked] == [0] * 6
+    # Beyond the probes they count for nothing.
+    for _, _, attempt in asked[2:]:
+        up.connect(attempt)
+        attempt.answered_whole(Reply(200, [], b""), up.clock())
+    assert {each.breaker.state for each in up.instances} == {State.HALF_OPEN}
+
+
 def test_only_so_many_try_an_instance_out_at_once() -> None:
     up = probing()
     assert [up.ask()[0].instance for _ in range(4)].count(b"up0") == 1

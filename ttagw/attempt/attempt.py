@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ttagw.attempt.protocols import Connection
 from ttagw.attempt.service import Instance, Service, Timer
 from ttagw.core.backoff import full_jitter
-from ttagw.core.breaker import State
+from ttagw.core.breaker import REFUSED, State
 from ttagw.errors import (
     CircuitOpenError,
     GatewayError,
@@ -121,6 +121,12 @@ class Attempt:
             place = each.breaker.admit(now)
             if place:
                 self._try(each, place, now)
+                return
+        for tier in tiers:
+            # Nobody else is left: as with those that are kept, letting only a few through would help nobody.
+            last = [each for each in tier if each.breaker.state is State.HALF_OPEN]
+            if last:
+                self._try(self._service.chooser.choose(last, key, now), REFUSED, now)
                 return
         self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
 
