@@ -219,6 +219,18 @@ def test_a_post_is_not_used_to_try_an_instance_out_as_long_as_there_is_another()
     assert up.ask(b"POST")[0].instance == b"up0"
 
 
+def test_where_nothing_but_posts_comes_an_instance_comes_back_all_the_same() -> None:
+    up = probing()
+    up.clock.advance(4.9)
+    assert {up.ask(b"POST")[0].instance for _ in range(4)} == {b"up1"}
+    up.clock.advance(0.1)
+    asked = [up.ask(b"POST") for _ in range(4)]
+    (probe,) = [attempt for made, _, attempt in asked if made.instance == b"up0"]
+    up.connect(probe)
+    probe.answered_whole(Reply(200, [], b""), up.clock())
+    assert up.instances[0].breaker.state is State.CLOSED
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_get_that_tries_an_instance_out_does_not_pay_for_it(whole: bool) -> None:
     up = probing()

@@ -35,6 +35,8 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE
 _BACKOFF = 0.025
 """Seconds that a retry waits at the most the first time; doubled each time."""
 _LONGEST_BACKOFF = 0.25
+_OVERDUE = 5.0
+"""Seconds after which an instance that waits to be tried out gets anything that comes."""
 _TRY_AGAIN = 1
 """Seconds after which somebody who found no instance may well come back."""
 
@@ -107,7 +109,7 @@ class Attempt:
             while left:
                 if instance is None:
                     instance = self._service.chooser.choose(left, key, now)
-                if not instance.guarded or instance.kept or alone or self._may_probe(instance):
+                if not instance.guarded or instance.kept or alone or self._may_probe(instance, now):
                     place = instance.breaker.admit(now)
                     if place or instance.kept:
                         self._try(instance, place, now)
@@ -130,9 +132,13 @@ class Attempt:
                 return
         self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
 
-    def _may_probe(self, instance: Instance) -> bool:
-        """An instance that is being tried out gets what can be tried again elsewhere, if there is an elsewhere."""
-        return instance.breaker.state is State.FORCED_CLOSED or self._repeatable()
+    def _may_probe(self, instance: Instance, now: float) -> bool:
+        """An instance that is being tried out gets what can be tried again elsewhere, if there is an elsewhere.
+
+        Where nothing of that kind comes, it must come back all the same.
+        """
+        breaker = instance.breaker
+        return breaker.state is State.FORCED_CLOSED or self._repeatable() or breaker.overdue(now) >= _OVERDUE
 
     def _try(self, instance: Instance, place: int, now: float) -> None:
         exchange = self._exchange
