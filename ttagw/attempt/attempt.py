@@ -207,7 +207,7 @@ class Attempt:
         self._pipeline.answer(exchange, reply)
 
     def finished(self) -> None:
-        """The answer is complete and the connection is back in its pool."""
+        """The answer is complete; the connection goes back to its pool."""
         now = self._service.monotonic()
         connection = self._connection
         instance = self._let_go()
