@@ -265,6 +265,18 @@ def test_a_post_is_not_used_to_try_an_instance_out_as_long_as_there_is_another()
     assert up.ask(b"POST")[0].instance == b"up0"
 
 
+def test_where_nothing_but_posts_comes_an_instance_comes_back_all_the_same() -> None:
+    up = probing()
+    up.clock.advance(4.9)
+    assert {up.ask(b"POST")[0].instance for _ in range(4)} == {b"up1"}
+    up.clock.advance(0.1)
+    asked = [up.ask(b"POST") for _ in range(4)]
+    (probe,) = [attempt for made, _, attempt in asked if made.instance == b"up0"]
+    up.connect(probe)
+    probe.answered_whole(Reply(200, [], b""), up.clock())
+    assert up.instances[0].breaker.state is State.CLOSED
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_get_that_tries_an_instance_out_does_not_pay_for_it(whole: bool) -> None:
     up = probing()
@@ -279,6 +291,30 @@ def test_a_get_that_tries_an_instance_out_does_not_pay_for_it(whole: bool) -> No
     up.connect(attempt)
     attempt.answered_whole(Reply(200, [], b""), up.clock())
     assert (made.status, made.instance, made.tries) == (200, b"up1", 2)
+
+
+def test_while_the_best_zone_is_tried_out_the_next_one_is_asked() -> None:
+    up = Up(3, guard=ONE, zones="aab")
+    up.trip(0)
+    up.trip(1)
+    up.clock.advance(30.0)
+    assert {up.ask(b"POST")[0].instance for _ in range(4)} == {b"up2"}
+    made = [up.ask()[0] for _ in range(4)]
+    assert sorted(each.instance for each in made) == [b"up0", b"up1", b"up2", b"up2"]
+
+
+def test_where_all_that_are_left_are_being_tried_out_nobody_is_turned_away() -> None:
+    up = Up(2, guard=ONE)
+    up.trip(0)
+    up.trip(1)
+    up.clock.advance(30.0)
+    asked = [up.ask() for _ in range(6)]
+    assert [made.status for made, _, _ in asked] == [0] * 6
+    # Beyond the probes they count for nothing.
+    for _, _, attempt in asked[2:]:
+        up.connect(attempt)
+        attempt.answered_whole(Reply(200, [], b""), up.clock())
+    assert {each.breaker.state for each in up.instances} == {State.HALF_OPEN}
 
 
 def test_only_so_many_try_an_instance_out_at_once() -> None:

@@ -63,6 +63,7 @@ def test_a_try_that_fails_leaves_the_exchange_to_the_other(loser: int) -> None:
     assert (sink.calls, made.work) == ([], both[1 - loser])
     both[1 - loser].answered_whole(Reply(200, [], b"ok"), up.clock())
     assert (made.status, sum(up.in_flight), made.work) == (200, 0, None)
+    assert (made.instance, made.failed[0][0]) == (b"up%d" % (1 - loser), b"up%d" % loser)
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -181,6 +181,15 @@ def test_good_news_let_it_try_at_once() -> None:
     assert closed.state is State.CLOSED
 
 
+def test_how_long_it_could_have_been_tried_is_known() -> None:
+    breaker = opened(open_for=10.0, half_open_calls=1)
+    assert [breaker.overdue(now) for now in (0.0, 10.0, 14.0)] == [0.0, 0.0, 4.0]
+    ticket = breaker.admit(14.0)
+    assert breaker.overdue(15.0) == 5.0
+    breaker.success(ticket, 0.1, 15.0)
+    assert breaker.overdue(16.0) == 0.0
+
+
 def test_changes_are_told() -> None:
     told: list[tuple[State, State]] = []
     breaker = Breaker(Limits(half_open_calls=1), 0.0, lambda before, after: told.append((before, after)))

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.upstream.served import CONTINUE, OK, Upstreamed, asked, bytewise
+from ttagw.config.services import Breaker as BreakerSettings
+from ttagw.core.breaker import Breaker, State
 
 
 def test_a_released_connection_that_is_handed_on_at_once_does_not_mix_up_two_exchanges() -> None:
@@ -80,6 +82,22 @@ def test_a_client_that_takes_nothing_stops_the_reading() -> None:
     assert wire.reading
     wire.protocol.dataReceived(b"twoend")
     assert ask.sink.body == b"onetwoend"
+
+
+def test_the_time_that_a_client_took_is_not_the_services_also_when_somebody_waits_for_the_connection() -> None:
+    served = Upstreamed(max_connections=1)
+    served.instance.breaker = Breaker(BreakerSettings(minimum_calls=1, slow_call=5.0), served.clock())
+    slow, wire = served.connected()
+    wire.protocol.dataReceived(OK[:-1])
+    waiting = served.ask()
+    assert slow.sink.source is not None
+    slow.sink.source.pause()
+    served.clock.advance(20.0)
+    slow.sink.source.resume()
+    wire.protocol.dataReceived(OK[-1:])
+    assert (slow.over, served.instance.breaker.state, served.instance.in_flight) == (True, State.CLOSED, 1)
+    wire.protocol.dataReceived(OK)
+    assert (waiting.over, served.pool.idle) == (True, 1)
 
 
 def test_a_paused_connection_that_is_abandoned_can_be_read_to_its_end() -> None:

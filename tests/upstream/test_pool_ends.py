@@ -39,6 +39,25 @@ def test_stopping_refuses_those_whose_connection_is_not_there_yet() -> None:
     assert (served.endpoint.cancelled, served.pool.size) == (1, 0)
 
 
+def test_stopping_refuses_those_who_wait_in_line() -> None:
+    served = Upstreamed(max_connections=1)
+    busy, wire = served.connected()
+    waiting = [served.ask() for _ in range(3)]
+    served.pool.stop()
+    assert [each.result for each in waiting] == [(503, "instance_left")] * 3
+    wire.protocol.dataReceived(OK)
+    assert (busy.over, wire.ended, served.pool.size, served.pool.waiting) == (True, "close", 0, 0)
+
+
+def test_who_needs_another_connection_after_the_end_is_refused() -> None:
+    served = Upstreamed()
+    wire = served.used()
+    ask = served.ask()
+    served.pool.stop()
+    wire.lose()
+    assert (ask.result, ask.over, served.endpoint.asked) == ((503, "instance_left"), True, [])
+
+
 def test_aborting_cuts_everything() -> None:
     served = Upstreamed()
     _, wire = served.connected()

@@ -84,8 +84,22 @@ def test_one_may_forget_another_while_both_are_told(clock: Clock, deadlines: Dea
     deadlines.watch(first)
     deadlines.watch(second)
     clock.pump([TICK] * 3)
-    # Whoever came first went on being told; the other not more than in the pass under way.
-    assert sorted([len(first.told), len(second.told)])[0] <= 1
+    # Whoever came first went on being told.
+    assert sorted([len(first.told), len(second.told)]) == [0, 3]
+
+
+def test_one_that_is_used_anew_while_another_is_told_is_not_late(clock: Clock, deadlines: Deadlines) -> None:
+    first, second = Late(0.0), Late(0.0)
+
+    def use_other(used: Late) -> None:
+        used.deadline = NEVER
+        (second if used is first else first).deadline = 5.0
+
+    first._then = second._then = use_other
+    deadlines.watch(first)
+    deadlines.watch(second)
+    clock.pump([TICK] * 3)
+    assert len(first.told) + len(second.told) == 1
 
 
 def test_after_stop_nothing_is_told(clock: Clock, deadlines: Deadlines) -> None:

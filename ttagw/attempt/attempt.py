@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ttagw.attempt.protocols import Connection
 from ttagw.attempt.service import Instance, Service, Timer
 from ttagw.core.backoff import full_jitter
-from ttagw.core.breaker import State
+from ttagw.core.breaker import REFUSED, State
 from ttagw.errors import (
     CircuitOpenError,
     GatewayError,
@@ -35,6 +35,8 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE
 _BACKOFF = 0.025
 """Seconds that a retry waits at the most the first time; doubled each time."""
 _LONGEST_BACKOFF = 0.25
+_OVERDUE = 5.0
+"""Seconds after which an instance that waits to be tried out gets anything that comes."""
 _TRY_AGAIN = 1
 """Seconds after which somebody who found no instance may well come back."""
 
@@ -93,37 +95,50 @@ class Attempt:
         key = b"" if service.key is None else service.key(self._exchange)
         instance = service.chooser.choose(rotation, key, now)
         if instance.guarded:
-            self._ask(rotation, key, now, instance)
+            self._ask(service.tiers, key, now, instance)
         else:
             self._try(instance, instance.breaker.admit(now), now)
 
-    def _ask(self, instances: Sequence[Instance], key: bytes, now: float, instance: Instance | None = None) -> None:
-        """Try one of these whose breaker admits it; or one that is asked all the same; or say that there is none."""
-        left = instances
+    def _ask(
+        self, tiers: Sequence[Sequence[Instance]], key: bytes, now: float, instance: Instance | None = None
+    ) -> None:
+        """Try one whose breaker admits it, or that is asked all the same, the best zone first; or say there is none."""
+        alone = sum(map(len, tiers)) == 1
         spared: list[Instance] = []
-        while left:
-            if instance is None:
-                instance = self._service.chooser.choose(left, key, now)
-            if not instance.guarded or instance.kept or self._may_probe(instance, instances):
-                place = instance.breaker.admit(now)
-                if place or instance.kept:
-                    self._try(instance, place, now)
-                    return
-            else:
-                spared.append(instance)
-            refused = instance
-            left = [each for each in left if each is not refused]
-            instance = None
+        for left in tiers:
+            while left:
+                if instance is None:
+                    instance = self._service.chooser.choose(left, key, now)
+                if not instance.guarded or instance.kept or alone or self._may_probe(instance, now):
+                    place = instance.breaker.admit(now)
+                    if place or instance.kept:
+                        self._try(instance, place, now)
+                        return
+                else:
+                    spared.append(instance)
+                refused = instance
+                left = [each for each in left if each is not refused]
+                instance = None
         for each in spared:
             place = each.breaker.admit(now)
             if place:
                 self._try(each, place, now)
                 return
+        for tier in tiers:
+            # Nobody else is left: as with those that are kept, letting only a few through would help nobody.
+            last = [each for each in tier if each.breaker.state is State.HALF_OPEN]
+            if last:
+                self._try(self._service.chooser.choose(last, key, now), REFUSED, now)
+                return
         self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
 
-    def _may_probe(self, instance: Instance, instances: Sequence[Instance]) -> bool:
-        """An instance that is being tried out gets what can be tried again elsewhere, if there is an elsewhere."""
-        return len(instances) == 1 or instance.breaker.state is State.FORCED_CLOSED or self._repeatable()
+    def _may_probe(self, instance: Instance, now: float) -> bool:
+        """An instance that is being tried out gets what can be tried again elsewhere, if there is an elsewhere.
+
+        Where nothing of that kind comes, it must come back all the same.
+        """
+        breaker = instance.breaker
+        return breaker.state is State.FORCED_CLOSED or self._repeatable() or breaker.overdue(now) >= _OVERDUE
 
     def _try(self, instance: Instance, place: int, now: float) -> None:
         exchange = self._exchange
@@ -192,7 +207,7 @@ class Attempt:
         self._pipeline.answer(exchange, reply)
 
     def finished(self) -> None:
-        """The answer is complete and the connection is back in its pool."""
+        """The answer is complete; the connection goes back to its pool."""
         now = self._service.monotonic()
         connection = self._connection
         instance = self._let_go()
@@ -349,12 +364,8 @@ class Attempt:
             return
         key = b"" if service.key is None else service.key(self._exchange)
         tried = self._tried
-        for tier in service.tiers:
-            others = [each for each in tier if each not in tried]
-            if others:
-                self._ask(others, key, now)
-                return
-        self._ask(service.rotation, key, now)
+        untried = [rest for tier in service.tiers if (rest := [each for each in tier if each not in tried])]
+        self._ask(untried or service.tiers, key, now)
 
     def _repeatable(self) -> bool:
         """Whether the request may come twice."""

@@ -48,7 +48,7 @@ class HedgedAttempt(Attempt):
         rival._retried = service.retries.most
         rival._rival, self._rival = self, rival
         key = b"" if service.key is None else service.key(self._exchange)
-        rival._ask(others, key, now)
+        rival._ask((others,), key, now)
 
     # Who wins
 
@@ -113,6 +113,7 @@ class HedgedAttempt(Attempt):
             rival._rival = None
             rival._ticket = rival._ticket or self._ticket
             self._exchange.work = rival
+            self._exchange.instance = rival._instance.label  # type: ignore[union-attr]
 
     def _calm(self) -> None:
         timer, self._hedging = self._hedging, None

@@ -215,6 +215,10 @@ class Breaker:
         """Seconds until a call may be tried; 0 when one may be tried now, or when nobody can tell."""
         return max(0.0, self._open_until - now) if self.state is State.OPEN else 0.0
 
+    def overdue(self, now: float) -> float:
+        """Seconds for which calls might have been tried already and it has not closed by that; 0 if it is closed."""
+        return max(0.0, now - self._open_until) if self.state in (State.OPEN, State.HALF_OPEN) else 0.0
+
     def hasten(self, now: float) -> None:
         """There is reason to believe that all is well again: if it is open, let calls try now."""
         if self.state is State.OPEN:

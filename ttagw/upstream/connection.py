@@ -238,9 +238,13 @@ class UpstreamConnection:
         # The pool may hand this connection to the next exchange at once: that one has another sink.
         sink = self._sink
         self._attempt = None
+        if attempt is not None:
+            if self._paused:
+                self.resume()
+            # Before somebody else gets this connection: how long its client was waited for is asked of it.
+            attempt.finished()
         self._give_back(self._pool.monotonic())
         if attempt is not None:
-            attempt.finished()
             sink.finish()
 
     def _give_back(self, now: float) -> None:

@@ -108,6 +108,9 @@ class InstancePool:
         return None
 
     def _wait(self, waiter: Waiter) -> None:
+        if self._stopped:
+            waiter.refused(_left())
+            return
         if len(self._all) < self._settings.max_connections:
             self._waiting.append((NEVER, waiter))
             self._open()
@@ -219,19 +222,25 @@ class InstancePool:
             connection.move()
 
     def stop(self) -> None:
-        """Close what is idle now, and what is in use when it is done."""
+        """Close what is idle now, and what is in use when it is done; who waits in line is refused."""
         self._stopped = True
         self._deadlines.forget(self)
         for connection in list(self._idle):
             connection.close()
         for connection in list(self._opening):
             self.expired(connection)
+        while self._waiting:
+            self._waiting.popleft()[1].refused(_left())
 
     def abort(self) -> None:
         """Cut every connection now."""
         self.stop()
         for connection in list(self._all):
             connection.abandon()
+
+
+def _left() -> GatewayError:
+    return UpstreamUnavailableError("instance_left", retry_after=RETRY_AFTER)
 
 
 def _as_error(failure: Failure) -> GatewayError:

@@ -57,6 +57,9 @@ class Deadlines:
     def _tick(self) -> None:
         now = self._monotonic()
         for late in [each for each in self._watched if each.deadline <= now]:
+            if late.deadline > now or late not in self._watched:
+                # One that was told before it has used this one, or has ended it.
+                continue
             try:
                 late.expire(now)
             except Exception:
