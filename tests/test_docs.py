@@ -15,6 +15,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from ttagw.config import Http, Upstream, load
 from ttagw.config.units import seconds, size
+from ttagw.core.breaker import State
 from ttagw.core.headers import DROP, IDENTITY, REQUESTS, RESPONSES
 from ttagw.errors import catalogue
 from ttagw.logs.access import AccessLog
@@ -87,9 +88,38 @@ def reasons_in(source: str) -> Iterator[str]:
 
 def modules() -> list[Path]:
     """The modules that carry requests."""
-    folders = ("core", "layers", "upstream", "web")
+    folders = ("admin", "attempt", "auth", "core", "layers", "upstream", "web")
     named = [path for folder in folders for path in sorted((ROOT / "ttagw" / folder).glob("*.py"))]
-    return [*named, ROOT / "ttagw" / "pipeline.py", ROOT / "ttagw" / "attempt.py", ROOT / "ttagw" / "tree.py"]
+    single = ("pipeline.py", "tree.py", "registry/directory.py")
+    return [*named, *[ROOT / "ttagw" / each for each in single]]
+
+
+def told_in(source: str) -> Iterator[tuple[str, set[str]]]:
+    """Each kind of event that a module tells, with the severities that it may have."""
+    tree = ast.parse(source)
+    values: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            values.setdefault(node.targets[0].id, []).append(node.value)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in ("tell", "_tell") or not node.args:
+            continue
+        kind = node.args[0]
+        given = [each.value for each in node.keywords if each.arg == "severity"] + node.args[4:5]
+        severity = given[0] if given else ast.Constant("info")
+        meant = values.get(severity.id, []) if isinstance(severity, ast.Name) else [severity]
+        severities = {word for each in meant for word in words(each)} & {"info", "warn", "alert"}
+        if isinstance(kind, ast.JoinedStr):
+            (prefix,) = words_with_end(kind)
+            yield from ((prefix + each.value, severities) for each in State)
+        else:
+            named = values.get(kind.id, []) if isinstance(kind, ast.Name) else [kind]
+            yield from ((word, severities) for each in named for word in words(each) if "_" in word)
+
+
+def words_with_end(node: ast.AST) -> Iterator[str]:
+    """The constant parts of an f-string."""
+    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
 def documented_reasons() -> set[str]:
@@ -137,6 +167,19 @@ def test_every_reason_in_the_manual_is_in_the_code() -> None:
     assert {reason for reason in documented_reasons() if f'"{reason}"' not in source} == set()
 
 
+def test_the_kinds_of_events_and_their_severities_are_in_the_manual() -> None:
+    told: dict[str, set[str]] = {}
+    for path in (ROOT / "ttagw").rglob("*.py"):
+        for kind, severities in told_in(path.read_text("utf-8")):
+            told.setdefault(kind, set()).update(severities)
+    text = page("registry")
+    text = text[text.index("\nEvents\n") : text.index("\nSeveral gateways\n")]
+    documented = {each[0].strip("`"): set(each[1].split(", ")) for each in rows(text) if each[0].startswith("``")}
+    assert sorted(documented) == sorted(told)
+    assert {"instance_down", "source_failed", "panic_ended", "circuit_half_open"} <= set(told)
+    assert {kind for kind, severities in documented.items() if not severities <= told[kind]} == set()
+
+
 def test_the_fields_of_the_access_log_are_in_the_manual() -> None:
     lines = RecordingLines()
     log = AccessLog(lines, "json", lambda: 0.0)
@@ -170,7 +213,7 @@ def test_the_metrics_are_in_the_manual(tmp_path: Path) -> None:
 def test_the_limits_and_their_defaults_are_in_the_manual() -> None:
     for model, name in ((Http(), "http"), (Upstream(), "upstream")):
         for key, value in model:
-            if key not in ("retries", "retry_budget"):
+            if key not in ("retries", "retry_budget", "retry_statuses"):
                 shown = row(name, key)[1].replace(" ", "")
                 assert (seconds(shown) if isinstance(value, float) else size(as_number(shown))) == value, key
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import Metric
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from ttagw.attempt import Instance, Service
@@ -117,6 +117,8 @@ class Fleet:
         self.loaded = True
 
     def _not_started(self, failure: Any) -> None:
+        if failure.check(CancelledError):
+            return
         # Whatever can be found out about a store before the daemon runs has been; this is the rest.
         self.log.critical("the store cannot be used: {why}", why=failure.getErrorMessage())
         self._around.reactor.stop()
@@ -130,9 +132,9 @@ class Fleet:
         await self.poller.stop()
         self.registry.stop()
         await self.webhooks.stopService()
-        if self.loaded:
-            await self.ledger.stop()
-            await self.memory.stop()
+        # Also when they have not begun, or only half: they may listen already, and have taken what is not written yet.
+        await self.ledger.stop()
+        await self.memory.stop()
         await self.store.stop()
 
     def metrics(self) -> Iterator[Metric]:

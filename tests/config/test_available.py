@@ -17,7 +17,6 @@ GONE = "not available in this version; remove the key"
 # What stands in the file, what is missing, and the values that are taken all the same. "service" and "route" begin
 # tables with all that must be there.
 ROWS = """
-gateway.store = "sqlite:x"                  | a store is | "memory:"
 gateway.workers = 2                         | several workers are | 1
 gateway.proxy_protocol = true               | the PROXY protocol is | false
 route mirror = "a"                          | mirroring is | ""

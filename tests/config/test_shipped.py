@@ -154,14 +154,18 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
         "#name",
         "#instances",
         "#instances",
+        "#instances",
+        "#instances",
+        "#instances",
         "#hash_key",
         "#tls",
         "#split",
     ]
-    name, instances, zones, hash_key, tls, split = [switched_on(number, number) for number in working]
+    name, *instances, hash_key, tls, split = [switched_on(number, number) for number in working]
     file = tmp_path / "ttagw.toml"
     told: list[Fault] = []
-    for text in (name, instances, zones):
+    (tmp_path / "instances.toml").write_text('[[instances]]\nurl = "http://127.0.0.1:8082"\n')
+    for text in (name, *instances):
         file.write_text(text)
         assert load(file, {}, EXTRA, told.append)
     file.write_text(hash_key.replace('balance = "p2c" ', 'balance = "hash"'))

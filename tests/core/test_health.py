@@ -70,3 +70,33 @@ def test_it_changes_only_a_few_times_a_minute(results: list[bool], each: int) ->
             changes.append(now)
     for begin in changes:
         assert len([change for change in changes if begin <= change < begin + SPAN]) <= MOST_CHANGES + 1
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_after_a_suspicion_one_result_like_it_is_enough(rise: int, fall: int, up: bool) -> None:
+    health = Health(rise, fall, up=up)
+    health.suspect()
+    assert health.doubtful == ((fall if up else rise) > 1)
+    assert health.failed(0.0) if up else health.passed(0.0)
+    assert health.up is not up
+
+
+@given(st.integers(2, 5), st.booleans())
+def test_a_suspicion_is_over_with_a_result_against_it(needed: int, up: bool) -> None:
+    health = Health(needed, needed, up=up)
+    health.suspect()
+    assert not (health.passed(0.0) if up else health.failed(0.0))
+    assert not health.doubtful
+    assert not (health.failed(0.0) if up else health.passed(0.0))
+
+
+def test_a_suspicion_does_not_bring_up_what_is_held_down() -> None:
+    health = Health(1, 1, up=True)
+    for second in range(3):
+        assert health.failed(float(second))
+        assert health.passed(float(second)) == (second < 2)
+        if second == 2:
+            break
+    health.suspect()
+    assert health.held(3.0)
+    assert not health.passed(3.0)

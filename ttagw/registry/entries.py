@@ -3,6 +3,9 @@
 Every change gets a revision that is larger than any that was seen of the same instance, and at least the time of day in
 milliseconds: a hybrid logical clock (Kulkarni and others, 2014). The larger one counts; of equals, that of the gateway
 whose name is larger: every gateway decides alike, in whatever order it learns of them.
+
+A heartbeat only carries a registration on. One that arrives elsewhere while an instance is being deregistered must not
+bring it back, so what is compared first is when the registration was made, or ended.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A registration, or that it is over."""
 
     revision: int
+    born: int
+    """The revision of the registration that this carries on, or of the end of it."""
     by: str
     """The gateway that made this change."""
     at: float
@@ -34,9 +39,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ttl: float = 0.0
 
     @property
-    def order(self) -> tuple[int, str]:
+    def order(self) -> tuple[int, bool, int, str]:
         """What is compared."""
-        return self.revision, self.by
+        return self.born, self.gone, self.revision, self.by
 
 
 _decoder = msgspec.json.Decoder(Entry)
@@ -56,14 +61,15 @@ def revision(seen: int, wall: float) -> int:
     return max(seen + 1, int(wall * 1000))
 
 
-def to_entry(record: Record, number: int, by: str, wall: float) -> Entry:
-    """What is stored for a record."""
+def to_entry(record: Record, number: int, by: str, wall: float, born: int | None = None) -> Entry:
+    """What is stored for a record. `born`: what it carries on; None: it is a registration of its own."""
     health = None
     if record.health is not None:
         health = {name: getattr(record.health, name) for name in type(record.health).model_fields}
         health["expect"] = list(record.health.expect)
     return Entry(
         revision=number,
+        born=number if born is None else born,
         by=by,
         at=wall,
         url=record.url,

@@ -17,6 +17,10 @@ from ttagw.registry.records import Record
 MakeInstance = Callable[[Record], Instance]
 """Builds what carries requests to an instance. Raises `ValueError` for a URL that cannot be used."""
 
+_FREE = frozenset((State.CLOSED, State.FORCED_CLOSED))
+"""A breaker that is one of these has nothing to say about a request."""
+_FREE_ALONE = frozenset(State) - {State.FORCED_OPEN}
+
 LONGEST_DRAIN = 30.0
 """Seconds that an instance which leaves may take to finish what it was asked."""
 
@@ -57,9 +61,9 @@ class Group:
         if old is not None and old.record.url == record.url:
             return self._change(old, record, now)
         instance = self._make(record)
-        instance.breaker.watch(lambda _, after: self._breaker_changed(record.id, after))
         settings = record.health or self.config.health
         member = Member(record, settings, instance, self._rank(record.zone), now)
+        instance.breaker.watch(lambda _, after: self._breaker_changed(member, after))
         if old is not None:
             self._retire(old)
             self._events.tell("instance_changed", self.name, record.id, "url")
@@ -75,11 +79,14 @@ class Group:
         back = member.draining
         if member.record != record:
             member.record = record
-            member.set(record.health or self.config.health)
             member.instance.full = record.weight
             member.instance.weight = record.weight
+            if member.slow_from >= 0.0:
+                member.warm(now, self.config.slow_start)
             member.rank = self._rank(record.zone)
             self._events.tell("instance_changed", self.name, record.id, "record")
+            if member.set(record.health or self.config.health, now):
+                self._events.tell("instance_up", self.name, record.id, "unchecked")
         if back:
             member.draining = 0.0
             self._events.tell("instance_joined", self.name, record.id, "back")
@@ -97,6 +104,8 @@ class Group:
         if member is None or member.draining:
             return
         member.draining = now
+        # It renews nothing any more, and may take longer than what is left of its lease.
+        member.ends = 0.0
         self._events.tell("instance_draining", self.name, id, reason)
         self.refresh(now)
         self._sweep(now)
@@ -141,13 +150,11 @@ class Group:
         if not member.health.up:
             member.instance.pool.move()
 
-    def _breaker_changed(self, id_: str, after: State) -> None:
-        member = self.members.get(id_)
-        if member is None:
+    def _breaker_changed(self, member: Member, after: State) -> None:
+        id_ = member.record.id
+        if self.members.get(id_) is not member:
             return
         now = self._monotonic()
-        instance = member.instance
-        instance.guarded = after not in (State.CLOSED, State.FORCED_CLOSED)
         if after is State.OPEN:
             member.opened_at(now)
         elif after is State.CLOSED and member.ejected:
@@ -178,12 +185,15 @@ class Group:
         for place, member in enumerate(members):
             kept = place in decision.kept
             member.instance.kept = kept and len(members) > 1
-            if len(members) == 1:
-                # The service's own breaker guards it; one more would say the same twice.
-                member.instance.guarded = member.instance.breaker.state is State.FORCED_OPEN
+            # Of one alone the service's own breaker says it all; its own would say the same twice.
+            free = _FREE if len(members) > 1 else _FREE_ALONE
+            member.instance.guarded = member.instance.breaker.state not in free
             if place in decision.ejected and not member.ejected:
                 member.ejected = True
                 self._events.tell("instance_ejected", self.name, member.record.id, "failures", "alert")
+            elif kept and member.ejected:
+                member.ejected = False
+                self._events.tell("instance_returned", self.name, member.record.id, "too_few_left")
         self._note_panic(len(decision.kept) if len(members) > 1 else 0)
         tiers = tuple(tuple(members[place].instance for place in tier) for tier in decision.tiers)
         service = self.service
@@ -238,7 +248,20 @@ class Group:
     @property
     def down(self) -> bool:
         """Whether nobody can be asked."""
-        return not self.service.rotation or self.service.breaker.state in (State.OPEN, State.FORCED_OPEN)
+        return not self.service.rotation or self._circuit_open
+
+    @property
+    def _circuit_open(self) -> bool:
+        return self.service.breaker.state in (State.OPEN, State.FORCED_OPEN)
+
+    def down_without(self, lacking: Callable[[Sequence[str]], tuple[str, ...]]) -> bool:
+        """Whether nobody could be asked while it has to do without what `lacking` says."""
+        if self._circuit_open:
+            return True
+        able = [each for each in self.members.values() if each.able]
+        if not self.config.require_dependencies:
+            return not able
+        return bool(lacking(self.config.dependencies)) or all(lacking(each.record.dependencies) for each in able)
 
     def missing(self, without: Sequence[str], lacking: Callable[[Sequence[str]], tuple[str, ...]], now: float) -> None:
         """What it has to do without, as a service and instance by instance, has changed or not."""
@@ -262,7 +285,7 @@ class Group:
         """In one word: up, degraded, panic, circuit_open, down."""
         if not self.service.rotation:
             return "down"
-        if self.service.breaker.state in (State.OPEN, State.FORCED_OPEN):
+        if self._circuit_open:
             return "circuit_open"
         if self.panic:
             return "panic"

@@ -81,9 +81,8 @@ class Ledger:
         self._failures = failures
         self._known: dict[str, _Known] = {}
         self._unwritten: dict[str, None] = {}
-        self._writing = False
         self._ends: list[Callable[[], None]] = []
-        self._looking: Deferred[None] | None = None
+        self._looking = False
         self._loop = LoopingCall(self.look)
         self._loop.clock = clock
         self.repaired = 0
@@ -118,17 +117,16 @@ class Ledger:
 
     def look(self) -> None:
         """Compare with the store, and write what it does not have; one comparison at a time."""
-        if self._looking is None and (self._store.shared or self._unwritten):
-            self._looking = looking = Deferred.fromCoroutine(self._look())
-            # Only now: with a store that is away it may be over already.
-            looking.addErrback(self._failed).addCallback(self._looked)
+        if not self._looking and (self._store.shared or self._unwritten):
+            self._looking = True
+            Deferred.fromCoroutine(self._look()).addErrback(self._failed)
 
     async def _look(self) -> None:
-        await self._compare()
-        await self._write_all()
-
-    def _looked(self, _: object) -> None:
-        self._looking = None
+        try:
+            await self._compare()
+            await self._write_all()
+        finally:
+            self._looking = False
 
     def _failed(self, failure: Any) -> None:
         self.log.failure("registrations could not be compared with the store", failure=failure)
@@ -154,7 +152,8 @@ class Ledger:
             return 0.0
         if self._store.shared:
             # The others count from what they hear; a store of our own gives a whole lease after each start.
-            await self._change(key, to_entry(member.record, self._next(key), self._name, self._wall()))
+            entry = to_entry(member.record, self._next(key), self._name, self._wall(), known.entry.born)
+            await self._change(key, entry)
         return ttl
 
     async def deregister(self, service: str, id_: str) -> bool:
@@ -164,7 +163,8 @@ class Ledger:
         if known is None or known.entry.gone or known.over:
             return False
         self._registry.drain(service, id_, "deregistered")
-        await self._change(key, Entry(revision=self._next(key), by=self._name, at=self._wall(), gone=True))
+        number = self._next(key)
+        await self._change(key, Entry(revision=number, born=number, by=self._name, at=self._wall(), gone=True))
         return True
 
     def _next(self, key: str) -> int:
@@ -180,11 +180,15 @@ class Ledger:
     def _lease_ended(self, record: Record) -> None:
         key = key_of(record.service, record.id)
         known = self._known.get(key)
-        if known is not None:
-            self._known[key] = known._replace(over=True)
-            if not self._store.shared:
-                self._unwritten[key] = None
-                self.look()
+        if known is None or known.entry.gone:
+            return
+        self._known[key] = known._replace(over=True)
+        if self._store.shared:
+            # What could not be written in all that time would be news to the others, and they would wait for it anew.
+            self._unwritten.pop(key, None)
+        else:
+            self._unwritten[key] = None
+            self.look()
 
     # Writing
 
@@ -275,7 +279,7 @@ class Ledger:
             # It began when it was written; whoever lives has the time for one more heartbeat.
             lease = min(entry.ttl, max(entry.ttl / 3, entry.ttl - (self._wall() - entry.at)))
         try:
-            self._registry.put(to_record(service, id_, entry), slowly=True, lease=lease)
+            self._registry.put(to_record(service, id_, entry), slowly=True, lease=lease, heard=True)
         except (ConflictError, FullError, ValueError) as error:
             self.log.warn("{service} {instance}: not taken: {why}", service=service, instance=id_, why=str(error))
 
@@ -286,11 +290,11 @@ class Ledger:
         except self._failures as error:
             self.log.debug("the store cannot be compared with: {why}", why=str(error))
             return
-        with self._registry.at_once():
-            for key, raw in stored.items():
-                self._take(key, raw, found=True)
+        for key, raw in stored.items():
+            self._take(key, raw, found=True)
         for key, known in list(self._known.items()):
             if key in stored:
+                self._note_older(key, known, stored[key])
                 continue
             if known.over or (known.entry.gone and self._wall() - known.entry.at > REMEMBERED):
                 if key not in self._unwritten:
@@ -300,6 +304,12 @@ class Ledger:
             self._unwritten[key] = None
         if len(self._known) > MOST_KNOWN:
             self._forget_oldest()
+
+    def _note_older(self, key: str, known: _Known, raw: bytes) -> None:
+        """A store may have fallen back behind what it once held: a replica that was late has taken over."""
+        if known.raw != raw and not known.over:
+            self._known[key] = known._replace(raw=raw)
+            self._unwritten[key] = None
 
     def _forget_oldest(self) -> None:
         over = [key for key, known in self._known.items() if known.over or known.entry.gone]

@@ -57,12 +57,19 @@ class Member:
         self.barred = False
         """It is not to be asked as long as it has to do without them."""
 
-    def set(self, settings: HealthSettings) -> None:
-        """It is checked in another way from now on; what was found out stays."""
-        if settings != self.settings:
-            self.settings = settings
-            up = self.health.up or settings.type == "none"
-            self.health = Health(settings.healthy_after, settings.unhealthy_after, up=up)
+    def set(self, settings: HealthSettings, now: float) -> bool:
+        """It is checked in another way from now on; what was found out stays.
+
+        Returns whether it has come up by that: who is not checked is not down.
+        """
+        if settings == self.settings:
+            return False
+        self.settings = settings
+        came_up = not self.health.up and settings.type == "none"
+        self.health = Health(settings.healthy_after, settings.unhealthy_after, up=self.health.up or came_up)
+        if came_up:
+            self.changed = now
+        return came_up
 
     def took(self, verdict: Verdict, now: float) -> bool:
         """A check has ended. Returns whether it has gone up or down by that."""
@@ -98,6 +105,11 @@ class Member:
         """Its breaker has opened."""
         self.trips = self.trips + 1 if now - self.opened < 10 * SOON[-1] else 1
         self.opened = now
+
+    @property
+    def able(self) -> bool:
+        """Whether it could be asked if nothing else were missing."""
+        return self.health.up and not self.draining and self.instance.breaker.state is not State.FORCED_OPEN
 
     def standing(self, now: float) -> Standing:
         """How it stands."""
@@ -154,7 +166,7 @@ class Member:
 
     @property
     def state(self) -> str:
-        """In one word: up, down, ejected, panic, probing, draining, forced_open, degraded."""
+        """In one word; docs/registry.rst says what each means."""
         breaker = self.instance.breaker.state
         if self.draining:
             return "draining"
@@ -165,7 +177,7 @@ class Member:
         if breaker is State.FORCED_OPEN:
             return "forced_open"
         if self.ejected:
-            return "ejected"
+            return "probing" if breaker is State.HALF_OPEN else "ejected"
         if self.instance.kept:
             return "panic"
         if breaker is State.HALF_OPEN:

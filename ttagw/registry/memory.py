@@ -46,12 +46,15 @@ class HealthMemory:
         self._failures = failures
         self._hurry = hurry
         self._unwritten: dict[str, bytes] = {}
-        self._writing: Deferred[None] | None = None
+        self._writing = False
+        self._waiting: list[Deferred[None]] = []
+        """Those who wait for the writing to end."""
         self._ends: list[Callable[[], None]] = []
         self._stopped = False
 
     async def start(self) -> None:
         """Those who were down when we stopped are down until a check says otherwise."""
+        self._registry.health_changed = self._changed
         self._ends = [
             self._store.watch(PREFIX, self._noticed),
             self._store.on_state(lambda state: self._write() if state.up else None),
@@ -65,15 +68,16 @@ class HealthMemory:
             service, _, id_ = key.removeprefix(self._own).partition("/")
             if value == _DOWN:
                 self._registry.remember_down(service, id_)
-        self._registry.health_changed = self._changed
 
     async def stop(self) -> None:
         """What is not written yet is tried for once more."""
         for end in self._ends:
             end()
         self._stopped = True
-        if self._writing is not None:
-            await self._writing
+        if self._writing:
+            self._waiting.append(Deferred())
+            await self._waiting[-1]
+        await self._write_all()
 
     def _changed(self, member: Member) -> None:
         key = f"{self._own}{member.record.service}/{member.record.id}"
@@ -81,16 +85,12 @@ class HealthMemory:
         self._write()
 
     def _write(self) -> None:
-        if self._writing is None and self._unwritten and not self._stopped:
-            self._writing = writing = Deferred.fromCoroutine(self._write_all())
+        if not self._writing and self._unwritten and not self._stopped:
+            writing = Deferred.fromCoroutine(self._write_all())
             writing.addErrback(lambda why: self.log.failure("health could not be written down", failure=why))
-            # Only now: with a store that is away it may be over already.
-            writing.addCallback(self._written)
-
-    def _written(self, _: object) -> None:
-        self._writing = None
 
     async def _write_all(self) -> None:
+        self._writing = True
         try:
             while self._unwritten:
                 key, value = next(iter(self._unwritten.items()))
@@ -99,6 +99,11 @@ class HealthMemory:
                     del self._unwritten[key]
         except self._failures as error:
             self.log.debug("health waits to be written down: {why}", why=str(error))
+        finally:
+            self._writing = False
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.callback(None)
 
     def _noticed(self, key: str, value: bytes | None) -> None:
         """Another gateway has found something out."""

@@ -65,6 +65,9 @@ MakeProbe = Callable[[Record, ServiceConfig], "Probe | None"]
 class FullError(Exception):
     """`MOST_INSTANCES` are there."""
 
+    def __init__(self) -> None:
+        super().__init__(f"{MOST_INSTANCES} instances are there already")
+
 
 class ConflictError(Exception):
     """Another service, or the configuration, has an instance of this id. The message says which."""
@@ -97,8 +100,6 @@ class Registry:
         self._make_probe = make_probe
         self._checker = checker
         self._monotonic = monotonic
-        self._owners: dict[str, str] = {}
-        """Which service has an id, for those who registered themselves."""
         self._running = False
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = clock
@@ -143,29 +144,32 @@ class Registry:
 
     # Who is there
 
-    def put(self, record: Record, *, slowly: bool, lease: float = 0.0) -> bool:
+    def put(self, record: Record, *, slowly: bool, lease: float = 0.0, heard: bool = False) -> bool:
         """An instance is declared, or declared anew. Returns whether it is new.
 
-        `lease`: seconds until it leaves if it is not heard of. Raises `KeyError` for an unknown service,
-        `ConflictError` when the id is taken, `FullError`, and `ValueError` for a URL that cannot be used.
+        `lease`: seconds until it leaves if it is not heard of. `heard`: another gateway has accepted it. Raises
+        `KeyError` for an unknown service, `ConflictError` when the id is taken, `FullError`, and `ValueError` for a URL
+        that cannot be used.
         """
         group = self.groups[record.service]
-        self._may_have(record, group)
+        self._may_have(record, group, heard=heard)
         now = self._monotonic()
         old = group.members.get(record.id)
         same = old is not None and old.record == record and not old.draining
         member = group.join(record, now, slowly=slowly)
         member.ends = now + lease if lease else 0.0
-        if record.origin is Origin.SELF:
-            self._owners[record.id] = record.service
         if not same:
             self._check(group, member)
         return old is None
 
-    def _may_have(self, record: Record, group: Group) -> None:
-        owner = self._owners.get(record.id, record.service)
-        if record.origin is Origin.SELF and owner != record.service:
-            raise ConflictError(f'an instance of "{owner}" has this id')
+    def _may_have(self, record: Record, group: Group, *, heard: bool) -> None:
+        # Two gateways that do not hear of each other may give one id to two services; then both have to stand, or each
+        # would go on with its own.
+        if record.origin is Origin.SELF and not heard:
+            for name, each in self.groups.items():
+                other = each.members.get(record.id)
+                if each is not group and other is not None and other.record.origin is Origin.SELF:
+                    raise ConflictError(f'an instance of "{name}" has this id')
         old = group.members.get(record.id)
         if old is not None and old.record.origin is not record.origin:
             raise ConflictError(f"an instance with this id is there already, from: {old.record.origin.value}")
@@ -203,8 +207,6 @@ class Registry:
 
     def _gone(self, service: str, id_: str) -> None:
         self._checker.forget((service, id_))
-        if self._owners.get(id_) == service:
-            del self._owners[id_]
 
     def replace(self, service: str, origin: Origin, records: Sequence[Record], *, slowly: bool) -> None:
         """These are all the instances of a service that come from `origin`: others of that origin leave."""
@@ -244,21 +246,28 @@ class Registry:
 
     def _judge(self, now: float) -> None:
         """Look at what depends on what."""
-        down = {name for name, group in self.groups.items() if group.down}
+        down: set[str] = set()
 
         def lacking(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(
                 dict.fromkeys(need for name in names for need in (name, *self._needs.get(name, ())) if need in down)
             )
 
+        # Who is down by itself, then who is because of those, and so on: those who need each other must be able to come
+        # back, which they could not if being left out because of the other counted as a reason of its own.
+        found = True
+        while found:
+            more = {name for name, each in self.groups.items() if name not in down and each.down_without(lacking)}
+            down |= more
+            found = bool(more)
         for group in self.groups.values():
             group.missing(lacking(group.config.dependencies), lacking, now)
 
     def remember_down(self, service: str, id: str) -> None:  # noqa: A002
-        """An instance was down when the gateway stopped; unknown ones are forgotten."""
+        """An instance was down when the gateway stopped. Unknown ones, and what is known better by now, are left."""
         group = self.groups.get(service)
         member = None if group is None else group.members.get(id)
-        if group is not None and member is not None and member.settings.type != "none":
+        if group is not None and member is not None and member.settings.type != "none" and member.last is None:
             member.was_down(self._monotonic())
             group.refresh(self._monotonic())
 

@@ -104,7 +104,9 @@ class Fallback:
     def _body(self, offer: str, error: GatewayError, region: str, help_: Help, request_id: str) -> tuple[bytes, str]:
         if offer == "text/html":
             number = escape(help_.hotline)
-            call = f'<p class="help"><a href="tel:{number}">{number}</a></p>' if number else ""
+            # A link must not have the spaces that make a number easy to read (RFC 3966 §3).
+            link = "".join(number.split())
+            call = f'<p class="help"><a href="tel:{link}">{number}</a></p>' if number else ""
             page = _PAGE.format(text=escape(help_.text), call=call, code=error.code, request_id=escape(request_id))
             return page.encode(), "text/html; charset=utf-8"
         if offer == "text/plain":
