@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ttagw.registry.entries import PREFIX, Entry, decode, encode, key_of, place_of, revision, to_entry, to_record
-from ttagw.registry.records import Record
+from ttagw.registry.records import Origin, Record
 from ttagw.registry.registry import ConflictError, FullError, Registry
 
 RECONCILE = 2.0
@@ -56,7 +56,9 @@ class _Known(NamedTuple):
     raw: bytes | None
     """What the store holds for it, as far as we know."""
     over: bool = False
-    """Its lease is over here."""
+    """Its lease is over here, or it never had one because it could not be taken."""
+    heard: bool = True
+    """It was heard of when it happened. What was only found may have come to its end elsewhere."""
 
 
 class Ledger:
@@ -262,18 +264,23 @@ class Ledger:
             if known.entry.order == entry.order:
                 self._known[key] = known._replace(raw=raw)
             return
-        self._known[key] = _Known(entry, raw)
+        self._known[key] = _Known(entry, raw, heard=not found)
         self._unwritten.pop(key, None)
         self.repaired += found
-        self._apply(place, entry, fresh=not found)
+        if not self._apply(place, entry, fresh=not found):
+            self._known[key] = _Known(entry, raw, over=True)
 
-    def _apply(self, place: tuple[str, str], entry: Entry, *, fresh: bool) -> None:
+    def _apply(self, place: tuple[str, str], entry: Entry, *, fresh: bool) -> bool:
+        """Whether it counts here."""
         service, id_ = place
-        if service not in self._registry.groups:
-            return
+        group = self._registry.groups.get(service)
+        if group is None:
+            return entry.gone
         if entry.gone:
-            self._registry.drain(service, id_, "deregistered")
-            return
+            member = group.members.get(id_)
+            if member is not None and member.record.origin is Origin.SELF:
+                self._registry.drain(service, id_, "deregistered")
+            return True
         lease = entry.ttl
         if not fresh and self._store.shared:
             # It began when it was written; whoever lives has the time for one more heartbeat.
@@ -282,6 +289,8 @@ class Ledger:
             self._registry.put(to_record(service, id_, entry), slowly=True, lease=lease, heard=True)
         except (ConflictError, FullError, ValueError) as error:
             self.log.warn("{service} {instance}: not taken: {why}", service=service, instance=id_, why=str(error))
+            return False
+        return True
 
     async def _compare(self) -> None:
         """Take up what the store has and we do not; note what we have and it does not."""
@@ -300,8 +309,10 @@ class Ledger:
                 if key not in self._unwritten:
                     del self._known[key]
                 continue
-            self._known[key] = known._replace(raw=None)
-            self._unwritten[key] = None
+            # What was found, and not heard of, may have been at its end; written anew it would go from one to another.
+            if known.heard or known.entry.gone:
+                self._known[key] = known._replace(raw=None)
+                self._unwritten[key] = None
         if len(self._known) > MOST_KNOWN:
             self._forget_oldest()
 
