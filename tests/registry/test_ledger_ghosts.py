@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.registry.fleets import Fleet, Gateway, SharedData, config, record, run
 from tests.registry.test_ledger import Alone, World
 from ttagw.registry.ledger import Ledger
@@ -90,3 +92,24 @@ def test_what_was_registered_before_it_was_configured_cannot_deregister_what_is_
     run(alone.ledger.start())
     assert run(alone.ledger.deregister("a", "x")) is False
     assert alone.fleet.asked() == [["x"]]
+
+
+def test_a_lease_that_ends_while_it_is_written_is_taken_out_of_a_store_of_our_own() -> None:
+    world = World(1)
+    (one,) = world.gateways
+    port: Any = one.port
+    port.shared = False
+    one.port.become(False)
+    run(one.ledger.register(record("x", ttl=15.0)))
+    world.pass_time(14.5)
+    one.port.slow = True
+    one.port.become(True)
+    one.port.release()  # the comparison
+    assert len(one.port.held) == 1
+    world.pass_time(0.5)
+    assert one.instances() == {}
+    while one.port.held:
+        one.port.release()
+    one.port.slow = False
+    world.pass_time(5.0)
+    assert (world.data.kept, one.ledger._known, one.ledger.unwritten) == ({}, {}, 0)

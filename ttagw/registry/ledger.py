@@ -218,12 +218,12 @@ class Ledger:
         entry = known.entry
         if (entry.gone or known.over) and not self._store.shared:
             await self._store.delete(key)
-            self._settled(key, entry, None)
+            self._settled(key, known, None)
             return True
         raw = encode(entry)
         ttl = None if not self._store.shared else REMEMBERED if entry.gone else entry.ttl + 5.0
         if await self._store.swap(key, known.raw, raw, ttl):
-            self._settled(key, entry, raw)
+            self._settled(key, known, raw)
             return True
         theirs = await self._store.get(key)
         self._take(key, theirs, found=True)
@@ -232,13 +232,13 @@ class Ledger:
             self._known[key] = now._replace(raw=theirs)
         return False
 
-    def _settled(self, key: str, entry: Entry, raw: bytes | None) -> None:
-        """The store has this entry now, which need not be the newest any more."""
+    def _settled(self, key: str, written: _Known, raw: bytes | None) -> None:
+        """The store has this now, which need not be the newest any more."""
         known = self._known.get(key)
         if known is None:
             return
         self._known[key] = known._replace(raw=raw)
-        if known.entry.order == entry.order:
+        if (known.entry.order, known.over) == (written.entry.order, written.over):
             self._unwritten.pop(key, None)
             if raw is None:
                 del self._known[key]
