@@ -113,3 +113,39 @@ def test_a_lease_that_ends_while_it_is_written_is_taken_out_of_a_store_of_our_ow
     one.port.slow = False
     world.pass_time(5.0)
     assert (world.data.kept, one.ledger._known, one.ledger.unwritten) == ({}, {}, 0)
+
+
+def test_while_the_store_is_away_nobody_goes_because_others_cannot_be_heard() -> None:
+    world = World(2)
+    one, other = world.gateways
+    run(one.ledger.register(record("x", ttl=15.0)))
+    world.deliver()
+    for each in world.gateways:
+        each.port.become(False)
+    for _ in range(20):
+        world.pass_time(5.0)
+        assert run(one.ledger.renew("a", "x")) == 15.0
+        assert one.instances() == other.instances() == {"a/x": 1}
+    other.port.become(True)
+    assert all(seen(world, other, 2.0))
+    one.port.become(True)
+    assert all(seen(world, other, 14.0))
+    seen(world, other, 2.0)
+    assert one.instances() == other.instances() == {}
+    assert not any(seen(world, other, 60.0))
+
+
+def test_who_died_while_the_store_was_away_is_gone_soon_after_it_is_back() -> None:
+    world = World(2)
+    one, other = world.gateways
+    run(one.ledger.register(record("x", ttl=15.0)))
+    world.deliver()
+    for each in world.gateways:
+        each.port.become(False)
+    world.pass_time(40.0)
+    assert (one.instances(), other.instances()) == ({}, {"a/x": 1})
+    for each in world.gateways:
+        each.port.become(True)
+    seen(world, other, 6.0)
+    assert not any(seen(world, other, 60.0))
+    assert world.data.get("instances/a/x") is None

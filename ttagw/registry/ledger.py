@@ -21,6 +21,12 @@ from ttagw.registry.registry import ConflictError, FullError, Registry
 RECONCILE = 2.0
 """Seconds between two comparisons with a store that is shared."""
 
+CATCH_UP = 5.0
+"""Seconds in which everybody has written what waited, once the store is back."""
+
+HOLD = 1.0
+"""Seconds between two looks whether a lease that others renew can end."""
+
 REMEMBERED = 3600.0
 """Seconds for which a shared store keeps that an instance is gone."""
 
@@ -85,11 +91,16 @@ class Ledger:
         self._unwritten: dict[str, None] = {}
         self._ends: list[Callable[[], None]] = []
         self._looking = False
+        self._clock = clock
+        self._deaf = False
+        """Whether others cannot be heard of."""
+        self._hears_since = float("-inf")
         self._loop = LoopingCall(self.look)
         self._loop.clock = clock
         self.repaired = 0
         """Changes that were found by comparing, not by a notice."""
         registry.lease_ended = self._lease_ended
+        registry.hold = self._hold
 
     @property
     def unwritten(self) -> int:
@@ -114,8 +125,18 @@ class Ledger:
             await self._write_all()
 
     def _state_changed(self, state: State) -> None:
+        if state.up and self._deaf:
+            self._hears_since = self._clock.seconds()
+        self._deaf = not state.up
         if state.up:
             self.look()
+
+    def _hold(self, record: Record) -> float:
+        """A lease that was renewed elsewhere last does not end while, or because, the store is away."""
+        known = self._known.get(key_of(record.service, record.id))
+        if not self._store.shared or known is None or known.entry.by == self._name:
+            return 0.0
+        return HOLD if self._deaf or self._clock.seconds() - self._hears_since < CATCH_UP else 0.0
 
     def look(self) -> None:
         """Compare with the store, and write what it does not have; one comparison at a time."""
