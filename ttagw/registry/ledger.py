@@ -15,11 +15,17 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ttagw.registry.entries import PREFIX, Entry, decode, encode, key_of, place_of, revision, to_entry, to_record
-from ttagw.registry.records import Record
+from ttagw.registry.records import Origin, Record
 from ttagw.registry.registry import ConflictError, FullError, Registry
 
 RECONCILE = 2.0
 """Seconds between two comparisons with a store that is shared."""
+
+CATCH_UP = 5.0
+"""Seconds in which everybody has written what waited, once the store is back."""
+
+HOLD = 1.0
+"""Seconds between two looks whether a lease that others renew can end."""
 
 REMEMBERED = 3600.0
 """Seconds for which a shared store keeps that an instance is gone."""
@@ -56,7 +62,9 @@ class _Known(NamedTuple):
     raw: bytes | None
     """What the store holds for it, as far as we know."""
     over: bool = False
-    """Its lease is over here."""
+    """Its lease is over here, or it never had one because it could not be taken."""
+    heard: bool = True
+    """It was heard of when it happened. What was only found may have come to its end elsewhere."""
 
 
 class Ledger:
@@ -83,11 +91,16 @@ class Ledger:
         self._unwritten: dict[str, None] = {}
         self._ends: list[Callable[[], None]] = []
         self._looking = False
+        self._clock = clock
+        self._deaf = False
+        """Whether others cannot be heard of."""
+        self._hears_since = float("-inf")
         self._loop = LoopingCall(self.look)
         self._loop.clock = clock
         self.repaired = 0
         """Changes that were found by comparing, not by a notice."""
         registry.lease_ended = self._lease_ended
+        registry.hold = self._hold
 
     @property
     def unwritten(self) -> int:
@@ -112,8 +125,18 @@ class Ledger:
             await self._write_all()
 
     def _state_changed(self, state: State) -> None:
+        if state.up and self._deaf:
+            self._hears_since = self._clock.seconds()
+        self._deaf = not state.up
         if state.up:
             self.look()
+
+    def _hold(self, record: Record) -> float:
+        """A lease that was renewed elsewhere last does not end while, or because, the store is away."""
+        known = self._known.get(key_of(record.service, record.id))
+        if not self._store.shared or known is None or known.entry.by == self._name:
+            return 0.0
+        return HOLD if self._deaf or self._clock.seconds() - self._hears_since < CATCH_UP else 0.0
 
     def look(self) -> None:
         """Compare with the store, and write what it does not have; one comparison at a time."""
@@ -216,12 +239,12 @@ class Ledger:
         entry = known.entry
         if (entry.gone or known.over) and not self._store.shared:
             await self._store.delete(key)
-            self._settled(key, entry, None)
+            self._settled(key, known, None)
             return True
         raw = encode(entry)
         ttl = None if not self._store.shared else REMEMBERED if entry.gone else entry.ttl + 5.0
         if await self._store.swap(key, known.raw, raw, ttl):
-            self._settled(key, entry, raw)
+            self._settled(key, known, raw)
             return True
         theirs = await self._store.get(key)
         self._take(key, theirs, found=True)
@@ -230,13 +253,13 @@ class Ledger:
             self._known[key] = now._replace(raw=theirs)
         return False
 
-    def _settled(self, key: str, entry: Entry, raw: bytes | None) -> None:
-        """The store has this entry now, which need not be the newest any more."""
+    def _settled(self, key: str, written: _Known, raw: bytes | None) -> None:
+        """The store has this now, which need not be the newest any more."""
         known = self._known.get(key)
         if known is None:
             return
         self._known[key] = known._replace(raw=raw)
-        if known.entry.order == entry.order:
+        if (known.entry.order, known.over) == (written.entry.order, written.over):
             self._unwritten.pop(key, None)
             if raw is None:
                 del self._known[key]
@@ -262,18 +285,23 @@ class Ledger:
             if known.entry.order == entry.order:
                 self._known[key] = known._replace(raw=raw)
             return
-        self._known[key] = _Known(entry, raw)
+        self._known[key] = _Known(entry, raw, heard=not found)
         self._unwritten.pop(key, None)
         self.repaired += found
-        self._apply(place, entry, fresh=not found)
+        if not self._apply(place, entry, fresh=not found):
+            self._known[key] = _Known(entry, raw, over=True)
 
-    def _apply(self, place: tuple[str, str], entry: Entry, *, fresh: bool) -> None:
+    def _apply(self, place: tuple[str, str], entry: Entry, *, fresh: bool) -> bool:
+        """Whether it counts here."""
         service, id_ = place
-        if service not in self._registry.groups:
-            return
+        group = self._registry.groups.get(service)
+        if group is None:
+            return entry.gone
         if entry.gone:
-            self._registry.drain(service, id_, "deregistered")
-            return
+            member = group.members.get(id_)
+            if member is not None and member.record.origin is Origin.SELF:
+                self._registry.drain(service, id_, "deregistered")
+            return True
         lease = entry.ttl
         if not fresh and self._store.shared:
             # It began when it was written; whoever lives has the time for one more heartbeat.
@@ -282,6 +310,8 @@ class Ledger:
             self._registry.put(to_record(service, id_, entry), slowly=True, lease=lease, heard=True)
         except (ConflictError, FullError, ValueError) as error:
             self.log.warn("{service} {instance}: not taken: {why}", service=service, instance=id_, why=str(error))
+            return False
+        return True
 
     async def _compare(self) -> None:
         """Take up what the store has and we do not; note what we have and it does not."""
@@ -290,9 +320,8 @@ class Ledger:
         except self._failures as error:
             self.log.debug("the store cannot be compared with: {why}", why=str(error))
             return
-        with self._registry.at_once():
-            for key, raw in stored.items():
-                self._take(key, raw, found=True)
+        for key, raw in stored.items():
+            self._take(key, raw, found=True)
         for key, known in list(self._known.items()):
             if key in stored:
                 self._note_older(key, known, stored[key])
@@ -301,8 +330,10 @@ class Ledger:
                 if key not in self._unwritten:
                     del self._known[key]
                 continue
-            self._known[key] = known._replace(raw=None)
-            self._unwritten[key] = None
+            # What was found, and not heard of, may have been at its end; written anew it would go from one to another.
+            if known.heard or known.entry.gone:
+                self._known[key] = known._replace(raw=None)
+                self._unwritten[key] = None
         if len(self._known) > MOST_KNOWN:
             self._forget_oldest()
 

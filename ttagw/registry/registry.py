@@ -109,6 +109,8 @@ class Registry:
         """Told whenever an instance has gone up or down by its checks."""
         self.lease_ended: Callable[[Record], None] = lambda record: None  # noqa: ARG005
         """Told whenever an instance has left because it was not heard of."""
+        self.hold: Callable[[Record], float] = lambda record: 0.0  # noqa: ARG005
+        """Asked when a lease is over: seconds that it lasts all the same, because nobody could have been heard of."""
 
     # Life
 
@@ -141,6 +143,10 @@ class Registry:
 
     def _end_leases(self, group: Group, now: float) -> None:
         for member in [each for each in group.members.values() if each.ends and each.ends <= now]:
+            more = self.hold(member.record)
+            if more:
+                member.ends = now + more
+                continue
             self.leave(group.name, member.record.id, "lease_expired")
             self.lease_ended(member.record)
 
