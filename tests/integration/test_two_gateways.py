@@ -25,7 +25,13 @@ AGREED = 1.0
 IN_STEP = 5.0
 """Seconds for that once Redis is well again."""
 BEYOND = 0.05
-"""Seconds that a request may take longer than normal."""
+"""Seconds that requests may take longer than normal."""
+BLOCKED = 0.4
+"""Seconds that not even one may; to wait for Redis once takes twice as long."""
+ASKED = 150
+"""Requests on which that is seen."""
+RARELY = 0.1
+"""Seconds between two looks at what is no request: looking costs the gateways, and this process, time too."""
 LONG = "1h"
 
 
@@ -265,40 +271,48 @@ UNWILLING = (full, read_only)
 def test_requests_go_on_and_registrations_are_kept(shared: tuple[Redis, Operator, Operator], fault: Fault) -> None:
     redis, *operators = shared
     for tried in range(3):
-        beyond = through(redis, operators, fault, f"{fault.__name__}{tried}")
+        usual, worst = through(redis, operators, fault, f"{fault.__name__}{tried}")
         # The machine has its own moments; what the gateway does wrong it does each time.
-        if beyond < BEYOND:
+        if usual < BEYOND and worst < BLOCKED:
             return
-    raise AssertionError(f"requests took {beyond:.3f} s longer than normal")
+    raise AssertionError(f"requests took {usual:.3f} s longer than normal, one {worst:.3f} s")
 
 
-def through(redis: Redis, operators: list[Operator], fault: Fault, name: str) -> float:
-    """Go through a fault under load; returns by how much the slowest request was slower than normal."""
+def through(redis: Redis, operators: list[Operator], fault: Fault, name: str) -> tuple[float, float]:
+    """Go through a fault under load; returns by how much the slowest requests were slower than normal: those of which
+    there are two in a hundred, and the one that was the slowest of all.
+    """
     one, other = operators
     assert one.put("s", f"{name}-before", 9, ttl=LONG) == 201
     until(lambda: agree(one, other), "both are in step", within=IN_STEP)
     with ExitStack() as running:
         paces = [running.enter_context(Pace(each.gateway.port)) for each in operators]
-        until(lambda: all(len(each.took) > 50 for each in paces), "requests run")
+        until(lambda: all(len(each.took) > ASKED for each in paces), "requests run", every=RARELY)
         normal = [len(each.took) for each in paces]
         with fault(redis):
             if fault in AWAY:
-                until(lambda: not any(store_up(each) for each in operators), "both have noticed")
+                until(lambda: not any(store_up(each) for each in operators), "both have noticed", every=RARELY)
             assert [each.put("s", f"{name}-{n}", 9, ttl=LONG) for n, each in enumerate(operators)] == [201, 201]
             assert one.put("s", f"{name}-gone", 9, ttl=LONG) == 201
             assert one.delete("s", f"{name}-gone") == 202
             assert other.delete("s", f"{name}-before") == 202
             if fault in UNWILLING:
-                until(lambda: all(unwritten(each) for each in operators), "it is said that they wait")
+                until(lambda: all(unwritten(each) for each in operators), "it is said that they wait", every=RARELY)
             if fault is not slow:
                 assert f"{name}-0" not in other.instances()
-            until(lambda: all(len(each.took) > 200 for each in paces), "requests go on")
-        until(lambda: in_step(operators, name), "both are in step again", within=IN_STEP)
+            until(lambda: all(len(each.took) > 2 * ASKED for each in paces), "requests go on", every=RARELY)
+        until(lambda: in_step(operators, name), "both are in step again", within=IN_STEP, every=RARELY)
         assert all(store_up(each) for each in operators)
-        took = [(max(each.took[5:many]), max(each.took[many:])) for each, many in zip(paces, normal, strict=True)]
+        took = [(sorted(each.took[5:many]), sorted(each.took[many:])) for each, many in zip(paces, normal, strict=True)]
     for each in paces:
         assert (set(each.statuses), each.lost) == ({200}, 0)
-    return max([after - before for before, after in took])
+    usual = max([rare(after) - rare(before) for before, after in took])
+    return usual, max([after[-1] - before[-1] for before, after in took])
+
+
+def rare(took: list[float]) -> float:
+    """What two in a hundred take longer than."""
+    return took[len(took) * 98 // 100]
 
 
 def unwritten(operator: Operator) -> float:
