@@ -241,3 +241,26 @@ def test_an_operator_can_only_decide_about_what_there_is() -> None:
     for name, id_ in (("nobody", None), ("a", "nobody")):
         with pytest.raises(KeyError):
             made.registry.force(name, id_, "auto")
+
+
+def test_a_failure_in_looking_at_dependencies_stops_nothing(failures: Failures) -> None:
+    made = Fleet()
+    made.put("x", lease=1.0)
+
+    def broken(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    made.registry.groups["b"].missing = broken  # type: ignore[method-assign, assignment]
+    made.pass_time(1.0)
+    assert made.registry.groups["a"].members == {}
+    assert len(failures.take(ZeroDivisionError)) == 4
+
+
+def test_who_is_not_there_cannot_leave_and_a_stopped_registry_looks_at_nothing() -> None:
+    made = Fleet()
+    made.registry.leave("a", "nobody", "test")
+    made.put("x", lease=1.0)
+    made.registry.stop()
+    made.registry.stop()
+    made.pass_time(5.0)
+    assert (list(made.registry.groups["a"].members), made.clock.getDelayedCalls()) == (["x"], [])
