@@ -214,6 +214,17 @@ def test_those_who_need_each_other_come_back() -> None:
     assert (made.asked("a"), made.asked("b")) == ([["a1"]], [["b1"]])
 
 
+def test_what_instances_need_counts_as_far_down_as_it_goes() -> None:
+    made = Fleet({name: config(require_dependencies=True) for name in "abc"})
+    for name, needs in (("a", ("b",)), ("b", ("c",)), ("c", ())):
+        made.put(f"{name}1", of=name, dependencies=needs)
+    made.check("c1", BAD, of="c")
+    assert [made.asked(name) for name in "abc"] == [[], [], []]
+    made.check("c1", GOOD, of="c")
+    made.pass_time(0.25)
+    assert [made.asked(name) for name in "abc"] == [[["a1"]], [["b1"]], [["c1"]]]
+
+
 def test_only_instances_that_need_it_are_left_out() -> None:
     made = Fleet({"a": config(require_dependencies=True), "b": config()})
     made.put("x", dependencies=("b",))
