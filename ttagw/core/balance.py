@@ -66,7 +66,7 @@ class Chooser(Protocol):
 class P2C:
     """The cheaper of two at random, by peak EWMA of latency, as Finagle does: fast, and quick to leave who gets slow.
 
-    `random` gives floats in [0, 1). Two are drawn by weight; the cost of each is latency * (1 + in flight / weight), and
+    `random` gives floats in [0, 1). Two are drawn by weight; the cost of each is latency * (1 + in flight / weight);
     of equals the first is taken. So a weight is a share when little is going on, and when much is. A slower answer than
     expected counts at once, a faster one slowly (`DECAY`); after `SILENCE` nothing is known any more.
     """

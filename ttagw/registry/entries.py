@@ -10,12 +10,36 @@ bring it back, so what is compared first is when the registration was made, or e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 import msgspec
 
 from ttagw.config.services import Health
 from ttagw.registry.records import Origin, Record
 
 PREFIX = "instances/"
+
+
+class State(Protocol):
+    """Whether the store works."""
+
+    @property
+    def up(self) -> bool: ...
+
+
+class Records(Protocol):
+    """What the ledger needs of a store; see `ttagw.store.base.Store`."""
+
+    @property
+    def shared(self) -> bool: ...
+
+    async def get(self, key: str) -> bytes | None: ...
+    async def scan(self, prefix: str) -> Any: ...
+    async def delete(self, key: str) -> bool: ...
+    async def swap(self, key: str, expected: bytes | None, value: bytes, ttl: float | None = None) -> bool: ...
+    def watch(self, prefix: str, notice: Callable[[str, bytes | None], None]) -> Callable[[], None]: ...
+    def on_state(self, told: Callable[[Any], None]) -> Callable[[], None]: ...
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
