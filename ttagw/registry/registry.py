@@ -257,7 +257,6 @@ class Registry:
         stands = [(each.version, each.service.breaker.state) for each in self.groups.values()]
         if stands == self._judged:
             return
-        self._judged = stands
         down: set[str] = set()
 
         def lacking(names: Sequence[str]) -> tuple[str, ...]:
@@ -274,6 +273,7 @@ class Registry:
             found = bool(more)
         for group in self.groups.values():
             group.missing(lacking(group.config.dependencies), lacking, now)
+        self._judged = stands
 
     def remember_down(self, service: str, id: str) -> None:  # noqa: A002
         """An instance was down when the gateway stopped. Unknown ones, and what is known better by now, are left."""
