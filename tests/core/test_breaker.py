@@ -139,6 +139,17 @@ def test_a_call_that_is_forgotten_gives_its_place_back() -> None:
     assert breaker.state is State.CLOSED
 
 
+def test_probes_that_do_not_end_keep_nobody_out_for_ever() -> None:
+    breaker = opened(open_for=10.0, half_open_calls=2)
+    streams = [breaker.admit(10.0), breaker.admit(12.0)]
+    assert breaker.admit(21.5) == REFUSED
+    later = [breaker.admit(22.0) for _ in range(3)]
+    assert [bool(each) for each in later] == [True, True, False]
+    breaker.success(streams[0], 0.1, 23.0)
+    breaker.success(later[0], 0.1, 23.0)
+    assert breaker.state is State.CLOSED
+
+
 def test_a_late_answer_counts_for_nothing() -> None:
     breaker = Breaker(Limits(), 0.0)
     late = [breaker.admit(0.0) for _ in range(3)]
@@ -226,6 +237,7 @@ class Model:
     trips: int = 0
     open_until: float = 0.0
     closed_at: float = 0.0
+    probed: float = 0.0
 
     def begin(self, state: State, now: float) -> None:
         self.state, self.began = state, now
@@ -240,8 +252,11 @@ class Model:
             self.begin(State.HALF_OPEN, now)
         if self.state is State.HALF_OPEN:
             if self.probes + len(self.passed) >= self.limits.half_open_calls:
-                return False
+                if now < self.probed + self.limits.open_for:
+                    return False
+                self.probes = 0
             self.probes += 1
+            self.probed = now
             return True
         return self.state in (State.CLOSED, State.FORCED_CLOSED)
 
@@ -277,7 +292,7 @@ class Model:
         if not good:
             self.open(now)
             return
-        self.probes -= 1
+        self.probes = max(0, self.probes - 1)
         self.passed.append(slow)
         if len(self.passed) == self.limits.half_open_calls:
             if sum(self.passed) / len(self.passed) >= self.limits.slow_ratio:
@@ -340,7 +355,7 @@ class BreakerMachine(RuleBasedStateMachine):
         call = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
         self.real.forget(call.ticket)
         if call.generation == self.model.generation and self.model.state is State.HALF_OPEN:
-            self.model.probes -= 1
+            self.model.probes = max(0, self.model.probes - 1)
 
     @rule(state=st.sampled_from([None, State.FORCED_OPEN, State.FORCED_CLOSED]))
     def force(self, state: State | None) -> None:

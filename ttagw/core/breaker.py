@@ -2,9 +2,9 @@
 
 Closed, it counts: so many failures in a row, or a share of failures or of slow calls in a sliding window, open it.
 Open, it refuses, for `open_for` at first and twice as long each time it fails again. Then it is half open: a bounded
-number of calls try, and all of them must succeed. The pattern is Nygard's ("Release It!"), the counting that of
-Resilience4j with a time-based window; every change begins a new generation, as in gobreaker, and an answer that comes
-later than its generation counts for nothing.
+number of calls try, and all of them must succeed; where none of them ends, as many more may try after `open_for`. The
+pattern is Nygard's ("Release It!"), the counting that of Resilience4j with a time-based window; every change begins a
+new generation, as in gobreaker, and an answer that comes later than its generation counts for nothing.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Breaker:
         "_open_for",
         "_open_until",
         "_passed",
+        "_probed",
         "_probes",
         "_ratio",
         "_slow_call",
@@ -97,7 +98,7 @@ class Breaker:
         self._open_for = limits.open_for
         self._half_open_calls = limits.half_open_calls
         self._trips = 0
-        self._open_until = self._closed_at = now
+        self._open_until = self._closed_at = self._probed = now
         self.generation = 0
         self.state = State.CLOSED
         self._begin(State.CLOSED, now)
@@ -128,10 +129,16 @@ class Breaker:
     def _admit_probe(self, now: float) -> int:
         if self.state is State.OPEN and now >= self._open_until:
             self._change(State.HALF_OPEN, now)
-        if self.state is State.HALF_OPEN and self._probes < self._half_open_calls - self._passed:
-            self._probes += 1
-            return self.generation
-        return REFUSED
+        if self.state is not State.HALF_OPEN:
+            return REFUSED
+        if self._probes >= self._half_open_calls - self._passed:
+            if now - self._probed < self._open_for:
+                return REFUSED
+            # Those that are out may be streams, which last: whatever they say later, nobody waits for them.
+            self._probes = 0
+        self._probes += 1
+        self._probed = now
+        return self.generation
 
     def success(self, ticket: int, seconds: float, now: float) -> None:
         """The call was answered after so many seconds."""
@@ -165,7 +172,7 @@ class Breaker:
 
     def forget(self, ticket: int) -> None:
         """The call ended and says nothing about who was called: its client left."""
-        if ticket == self.generation and self.state is State.HALF_OPEN:
+        if ticket == self.generation and self.state is State.HALF_OPEN and self._probes:
             self._probes -= 1
 
     def _judge(self, now: float) -> None:
@@ -189,7 +196,7 @@ class Breaker:
         self._change(State.OPEN, now)
 
     def _probe_passed(self, now: float) -> None:
-        self._probes -= 1
+        self._probes = max(0, self._probes - 1)
         self._passed += 1
         if self._passed < self._half_open_calls:
             return
