@@ -105,6 +105,8 @@ class Registry:
         self._ticking.clock = clock
         self.health_changed: Callable[[Member], None] = lambda member: None  # noqa: ARG005
         """Told whenever an instance has gone up or down by its checks."""
+        self.joined: Callable[[str, str], None] = lambda service, id_: None  # noqa: ARG005
+        """Told service and id of each new instance."""
         self.lease_ended: Callable[[Record], None] = lambda record: None  # noqa: ARG005
         """Told whenever an instance has left because it was not heard of."""
         self.hold: Callable[[Record], float] = lambda record: 0.0  # noqa: ARG005
@@ -166,6 +168,8 @@ class Registry:
         member.ends = now + lease if lease else 0.0
         if not same:
             self._check(group, member)
+        if old is None:
+            self.joined(group.name, record.id)
         return old is None
 
     def _may_have(self, record: Record, group: Group, *, heard: bool) -> None:
@@ -269,13 +273,14 @@ class Registry:
         for group in self.groups.values():
             group.missing(lacking(group.config.dependencies), lacking, now)
 
-    def remember_down(self, service: str, id: str) -> None:  # noqa: A002
-        """An instance was down when the gateway stopped. Unknown ones, and what is known better by now, are left."""
+    def remember_down(self, service: str, id: str) -> bool:  # noqa: A002
+        """An instance was down when the gateway stopped. Whether it is there; what is known better by now is left."""
         group = self.groups.get(service)
         member = None if group is None else group.members.get(id)
         if group is not None and member is not None and member.settings.type != "none" and member.last is None:
             member.was_down(self._monotonic())
             group.refresh(self._monotonic())
+        return member is not None
 
     def suspect(self, service: str, id: str, *, up: bool) -> bool:  # noqa: A002
         """Somebody else says that an instance is up or down. Whether that is news, to be looked at."""
