@@ -142,13 +142,17 @@ class Registry:
             self.log.failure("dependencies could not be looked at")
 
     def _end_leases(self, group: Group, now: float) -> None:
-        for member in [each for each in group.members.values() if each.ends and each.ends <= now]:
-            more = self.hold(member.record)
-            if more:
-                member.ends = now + more
-                continue
-            self.leave(group.name, member.record.id, "lease_expired")
-            self.lease_ended(member.record)
+        over = [each for each in group.members.values() if each.ends and each.ends <= now]
+        if not over:
+            return
+        with group.at_once(now):
+            for member in over:
+                more = self.hold(member.record)
+                if more:
+                    member.ends = now + more
+                    continue
+                self.leave(group.name, member.record.id, "lease_expired")
+                self.lease_ended(member.record)
 
     # Who is there
 
