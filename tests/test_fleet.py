@@ -119,6 +119,17 @@ def test_a_store_that_cannot_be_used_ends_the_daemon() -> None:
     made.stop()
 
 
+def test_a_redis_is_awaited_for_a_moment_before_the_gateway_is_ready() -> None:
+    made = Made("http://127.0.0.1:1", store="redis://127.0.0.1:1")
+    made.fleet.start()
+    for _ in range(19):
+        made.reactor.advance(0.1)
+        assert not made.fleet.loaded
+    made.reactor.advance(0.2)
+    assert made.fleet.loaded
+    made.stop()
+
+
 def test_there_are_metrics_of_the_store_and_of_the_services() -> None:
     made = Made("http://127.0.0.1:1")
     names = [each.name for each in made.fleet.metrics()]

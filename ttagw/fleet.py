@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import Metric
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as LateError
 from twisted.logger import Logger
 
 from ttagw.attempt import Instance, Service
@@ -37,6 +38,9 @@ from ttagw.store.base import StoreError
 from ttagw.store.make import make_store
 from ttagw.upstream.build import Surroundings, build_instance, endpoint_for
 from ttagw.wire.dns import Dns
+
+AWAITED = 2.0
+"""Seconds for the store to be there, before the gateway counts as ready without what it knows."""
 
 
 class Fleet:
@@ -112,9 +116,23 @@ class Fleet:
 
     async def _start(self) -> None:
         await self.store.start()
+        await self._store_up()
         await self.ledger.start()
         await self.memory.start()
         self.loaded = True
+
+    async def _store_up(self) -> None:
+        """Wait until the store can be asked; one that is away keeps nobody from starting."""
+        if self.store.state.up:
+            return
+        up: Deferred[None] = Deferred()
+        end = self.store.on_state(lambda state: up.callback(None) if state.up and not up.called else None)
+        try:
+            await up.addTimeout(AWAITED, self._around.reactor)
+        except LateError:
+            self.log.warn("the store is away; what it knows is taken up when it is there")
+        finally:
+            end()
 
     def _not_started(self, failure: Any) -> None:
         if failure.check(CancelledError):

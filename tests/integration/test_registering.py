@@ -294,3 +294,22 @@ def test_srv_records_are_followed_and_kept_without_a_name_server(folder: Path) -
             server.services(name, (1, 1, first.port, "a.up.test"), (1, 1, second.port, "a.up.test"), ttl=1)
             until(lambda: ports(gateway) == {first.port, second.port}, "both are asked")
             assert gateway.failures() == []
+
+
+def test_who_was_down_is_down_after_a_restart_with_redis_and_ready_means_that_all_is_known(
+    tmp_path: Path, key: Key
+) -> None:
+    checked = {"instances": [], "health": {"path": "/health", "interval": "30s", "timeout": "20s"}}
+    with Redis(tmp_path / "redis") as redis, Origin() as sick, Origin() as well:
+        sick.on(b"/health", lambda talk, request: talk.reply(b"", status=b"503 Service Unavailable"))
+        about = {"store": redis.url, "name": "g"}
+        with Gateway(tmp_path, {"s": checked}, auth=key.section, gateway=about) as gateway:
+            operator = Operator(gateway, key)
+            assert operator.put("s", "sick", sick.port, ttl="1h") == 201
+            assert operator.put("s", "well", well.port, ttl="1h") == 201
+            until(lambda: operator.instances()["sick"]["state"] == "down", "it is down")
+            sick.on(b"/health", lambda talk, request: talk.origin.held.wait(20))
+            gateway.restart()
+            found = operator.instances()
+            assert {id_: each["health"]["up"] for id_, each in found.items()} == {"sick": False, "well": True}
+            sick.held.set()

@@ -128,3 +128,40 @@ def test_the_stop_tries_once_more_for_what_waits() -> None:
     one.port.state_up = True
     run(one.memory.stop())
     assert values(data) == {"health/g/a/x": b"down"}
+
+
+def test_who_was_down_is_down_also_when_the_store_is_there_only_after_the_start() -> None:
+    data = shared()
+    data.put("health/g/a/x", b"down", None)
+    data.put("health/g/a/y", b"down", None)
+    port = Port(data)
+    port.state_up = False
+    one = Remembers(data, port=port).start()
+    one.fleet.check("y", GOOD)
+    assert one.fleet.asked() == [["x", "y"]]
+    port.become(True)
+    assert one.fleet.asked() == [["y"]]
+
+
+def test_it_is_read_once_what_was_found_out_since_counts() -> None:
+    data = shared()
+    data.put("health/g/a/x", b"down", None)
+    one = Remembers(data).start()
+    one.fleet.check("x", GOOD)
+    data.put("health/g/a/x", b"down", None)
+    one.port.become(False)
+    one.port.become(True)
+    assert one.fleet.asked() == [["x", "y"]]
+
+
+def test_who_was_down_is_down_also_when_it_is_found_only_after_the_start() -> None:
+    data = shared()
+    data.put("health/g/a/z", b"down", None)
+    one = Remembers(data).start()
+    one.fleet.put("z")
+    assert one.fleet.asked() == [["x", "y"]]
+    one.fleet.check("z", GOOD)
+    assert one.fleet.asked() == [["x", "y", "z"]]
+    one.fleet.registry.leave("a", "z", "test")
+    one.fleet.put("z")
+    assert one.fleet.asked() == [["x", "y", "z"]]

@@ -79,6 +79,8 @@ class Group:
 
     def _change(self, member: Member, record: Record, now: float) -> Member:
         back = member.draining
+        if not back and member.record == record:
+            return member  # a heartbeat that somebody else has heard: of thousands there are hundreds a second
         if member.record != record:
             member.record = record
             member.instance.full = record.weight
@@ -111,7 +113,8 @@ class Group:
         member.ends = 0.0
         self._events.tell("instance_draining", self.name, id, reason)
         self.refresh(now)
-        self._sweep(now)
+        if not member.instance.in_flight:
+            self.leave(id, now, "drained")
 
     def leave(self, id: str, now: float, reason: str) -> None:  # noqa: A002
         """It is gone: what is under way there may still end well, but nothing is waited for."""
@@ -129,9 +132,10 @@ class Group:
             self.leaving.append(member.instance)
 
     def _sweep(self, now: float) -> None:
-        for id_, member in list(self.members.items()):
-            if member.draining and (not member.instance.in_flight or now - member.draining >= LONGEST_DRAIN):
-                self.leave(id_, now, "drained")
+        with self.at_once(now):
+            for id_, member in list(self.members.items()):
+                if member.draining and (not member.instance.in_flight or now - member.draining >= LONGEST_DRAIN):
+                    self.leave(id_, now, "drained")
         self.leaving = [each for each in self.leaving if each.in_flight]
 
     # How they do

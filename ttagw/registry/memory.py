@@ -51,23 +51,43 @@ class HealthMemory:
         """Those who wait for the writing to end."""
         self._ends: list[Callable[[], None]] = []
         self._stopped = False
+        self._read = False
+        self._were_down: set[tuple[str, str]] = set()
+        """Service and id of those that were down and have not joined yet."""
 
     async def start(self) -> None:
         """Those who were down when we stopped are down until a check says otherwise."""
         self._registry.health_changed = self._changed
-        self._ends = [
-            self._store.watch(PREFIX, self._noticed),
-            self._store.on_state(lambda state: self._write() if state.up else None),
-        ]
+        self._registry.joined = self._joined
+        self._ends = [self._store.watch(PREFIX, self._noticed), self._store.on_state(self._state_changed)]
+        await self._read_all()
+
+    async def _read_all(self) -> None:
         try:
             known = await self._store.scan(self._own)
         except self._failures as error:
-            self.log.debug("nothing is known of how instances were: {why}", why=str(error))
-            known = {}
+            self.log.debug("nothing is known yet of how instances were: {why}", why=str(error))
+            return
+        if self._read:
+            return
+        self._read = True
         for key, value in known.items():
             service, _, id_ = key.removeprefix(self._own).partition("/")
-            if value == _DOWN:
-                self._registry.remember_down(service, id_)
+            if value == _DOWN and key not in self._unwritten and not self._registry.remember_down(service, id_):
+                self._were_down.add((service, id_))
+
+    def _state_changed(self, state: Any) -> None:
+        if not state.up or self._stopped:
+            return
+        if not self._read:
+            reading = Deferred.fromCoroutine(self._read_all())
+            reading.addErrback(lambda why: self.log.failure("how instances were could not be read", failure=why))
+        self._write()
+
+    def _joined(self, service: str, id_: str) -> None:
+        if (service, id_) in self._were_down:
+            self._were_down.discard((service, id_))
+            self._registry.remember_down(service, id_)
 
     async def stop(self) -> None:
         """What is not written yet is tried for once more."""
@@ -81,6 +101,7 @@ class HealthMemory:
 
     def _changed(self, member: Member) -> None:
         key = f"{self._own}{member.record.service}/{member.record.id}"
+        self._were_down.discard((member.record.service, member.record.id))
         self._unwritten[key] = _UP if member.health.up else _DOWN
         self._write()
 

@@ -107,6 +107,8 @@ class Registry:
         self._ticking.clock = clock
         self.health_changed: Callable[[Member], None] = lambda member: None  # noqa: ARG005
         """Told whenever an instance has gone up or down by its checks."""
+        self.joined: Callable[[str, str], None] = lambda service, id_: None  # noqa: ARG005
+        """Told service and id of each new instance."""
         self.lease_ended: Callable[[Record], None] = lambda record: None  # noqa: ARG005
         """Told whenever an instance has left because it was not heard of."""
         self.hold: Callable[[Record], float] = lambda record: 0.0  # noqa: ARG005
@@ -142,13 +144,17 @@ class Registry:
             self.log.failure("dependencies could not be looked at")
 
     def _end_leases(self, group: Group, now: float) -> None:
-        for member in [each for each in group.members.values() if each.ends and each.ends <= now]:
-            more = self.hold(member.record)
-            if more:
-                member.ends = now + more
-                continue
-            self.leave(group.name, member.record.id, "lease_expired")
-            self.lease_ended(member.record)
+        over = [each for each in group.members.values() if each.ends and each.ends <= now]
+        if not over:
+            return
+        with group.at_once(now):
+            for member in over:
+                more = self.hold(member.record)
+                if more:
+                    member.ends = now + more
+                    continue
+                self.leave(group.name, member.record.id, "lease_expired")
+                self.lease_ended(member.record)
 
     # Who is there
 
@@ -168,6 +174,8 @@ class Registry:
         member.ends = now + lease if lease else 0.0
         if not same:
             self._check(group, member)
+        if old is None:
+            self.joined(group.name, record.id)
         return old is None
 
     def _may_have(self, record: Record, group: Group, *, heard: bool) -> None:
@@ -275,13 +283,14 @@ class Registry:
             group.missing(lacking(group.config.dependencies), lacking, now)
         self._judged = stands
 
-    def remember_down(self, service: str, id: str) -> None:  # noqa: A002
-        """An instance was down when the gateway stopped. Unknown ones, and what is known better by now, are left."""
+    def remember_down(self, service: str, id: str) -> bool:  # noqa: A002
+        """An instance was down when the gateway stopped. Whether it is there; what is known better by now is left."""
         group = self.groups.get(service)
         member = None if group is None else group.members.get(id)
         if group is not None and member is not None and member.settings.type != "none" and member.last is None:
             member.was_down(self._monotonic())
             group.refresh(self._monotonic())
+        return member is not None
 
     def suspect(self, service: str, id: str, *, up: bool) -> bool:  # noqa: A002
         """Somebody else says that an instance is up or down. Whether that is news, to be looked at."""
