@@ -13,9 +13,9 @@ from ttagw.config.services import Health, url_of_address
 from ttagw.config.units import seconds
 from ttagw.config.validation import findings_of
 from ttagw.errors import InvalidDocumentError
+from ttagw.registry.entries import LONGEST_LEASE, SHORTEST_LEASE
 from ttagw.registry.records import LEASE, Origin, Record
 
-SHORTEST_LEASE, LONGEST_LEASE = 1.0, 3600.0
 SHORTEST_INTERVAL, LONGEST_TIMEOUT = 1.0, 10.0
 """Of checks that an instance asks for itself."""
 MOST_FAULTS = 50

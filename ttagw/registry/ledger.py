@@ -311,6 +311,10 @@ class Ledger:
         except (ConflictError, FullError, ValueError) as error:
             self.log.warn("{service} {instance}: not taken: {why}", service=service, instance=id_, why=str(error))
             return False
+        except Exception:
+            # One that nobody thought of must not keep all others from being compared.
+            self.log.failure("{service} {instance}: could not be taken", service=service, instance=id_)
+            return False
         return True
 
     async def _compare(self) -> None:
