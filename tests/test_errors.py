@@ -53,7 +53,10 @@ def test_a_code_with_two_kinds_is_listed_as_the_general_one() -> None:
 
 
 def test_what_an_error_says_can_be_made_more_precise() -> None:
-    error = UpstreamBusyError("queue_timeout", detail="Soon.", retry_after=1, fields=((b"a", b"b"),), retryable=True)
-    assert (error.text, error.retry_after, error.fields, error.retryable) == ("Soon.", 1, ((b"a", b"b"),), True)
+    error = UpstreamBusyError(
+        "queue_timeout", detail="Soon.", retry_after=1, fields=((b"a", b"b"),), more={"state": "open"}
+    )
+    assert (error.text, error.retry_after, error.fields) == ("Soon.", 1, ((b"a", b"b"),))
+    assert error.more == {"state": "open"}
     assert UpstreamBusyError().text == UpstreamBusyError.detail
     assert isinstance(error, UpstreamUnavailableError)

@@ -206,10 +206,11 @@ def test_what_breaks_at_the_old_url_says_nothing_about_the_new_one() -> None:
     made.put("x", url="http://elsewhere")
     made.fails("x")
     made.pass_time(20.0)
+    made.take()
     old.hasten(made.now)
     old.success(old.admit(made.now), 0.1, made.now)
     made.pass_time(0.25)
-    assert (made.state("x"), made.asked()) == ("ejected", [["y"]])
+    assert (made.state("x"), made.asked(), made.take()) == ("ejected", [["y"]], [])
 
 
 def test_a_change_of_weight_counts_at_once() -> None:

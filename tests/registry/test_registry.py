@@ -214,6 +214,17 @@ def test_those_who_need_each_other_come_back() -> None:
     assert (made.asked("a"), made.asked("b")) == ([["a1"]], [["b1"]])
 
 
+def test_what_instances_need_counts_as_far_down_as_it_goes() -> None:
+    made = Fleet({name: config(require_dependencies=True) for name in "abc"})
+    for name, needs in (("a", ("b",)), ("b", ("c",)), ("c", ())):
+        made.put(f"{name}1", of=name, dependencies=needs)
+    made.check("c1", BAD, of="c")
+    assert [made.asked(name) for name in "abc"] == [[], [], []]
+    made.check("c1", GOOD, of="c")
+    made.pass_time(0.25)
+    assert [made.asked(name) for name in "abc"] == [[["a1"]], [["b1"]], [["c1"]]]
+
+
 def test_only_instances_that_need_it_are_left_out() -> None:
     made = Fleet({"a": config(require_dependencies=True), "b": config()})
     made.put("x", dependencies=("b",))
@@ -241,3 +252,26 @@ def test_an_operator_can_only_decide_about_what_there_is() -> None:
     for name, id_ in (("nobody", None), ("a", "nobody")):
         with pytest.raises(KeyError):
             made.registry.force(name, id_, "auto")
+
+
+def test_a_failure_in_looking_at_dependencies_stops_nothing(failures: Failures) -> None:
+    made = Fleet()
+    made.put("x", lease=1.0)
+
+    def broken(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    made.registry.groups["b"].missing = broken  # type: ignore[method-assign, assignment]
+    made.pass_time(1.0)
+    assert made.registry.groups["a"].members == {}
+    assert len(failures.take(ZeroDivisionError)) == 4
+
+
+def test_who_is_not_there_cannot_leave_and_a_stopped_registry_looks_at_nothing() -> None:
+    made = Fleet()
+    made.registry.leave("a", "nobody", "test")
+    made.put("x", lease=1.0)
+    made.registry.stop()
+    made.registry.stop()
+    made.pass_time(5.0)
+    assert (list(made.registry.groups["a"].members), made.clock.getDelayedCalls()) == (["x"], [])

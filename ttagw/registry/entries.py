@@ -11,7 +11,8 @@ bring it back, so what is compared first is when the registration was made, or e
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -23,6 +24,27 @@ PREFIX = "instances/"
 SHORTEST_LEASE, LONGEST_LEASE = 1.0, 3600.0
 
 _PLACE = re.compile(rf"{PREFIX}([A-Za-z0-9][A-Za-z0-9._-]{{0,63}})/([A-Za-z0-9][A-Za-z0-9._:-]{{0,127}})")
+
+
+class State(Protocol):
+    """Whether the store works."""
+
+    @property
+    def up(self) -> bool: ...
+
+
+class Records(Protocol):
+    """What the ledger needs of a store; see `ttagw.store.base.Store`."""
+
+    @property
+    def shared(self) -> bool: ...
+
+    async def get(self, key: str) -> bytes | None: ...
+    async def scan(self, prefix: str) -> Any: ...
+    async def delete(self, key: str) -> bool: ...
+    async def swap(self, key: str, expected: bytes | None, value: bytes, ttl: float | None = None) -> bool: ...
+    def watch(self, prefix: str, notice: Callable[[str, bytes | None], None]) -> Callable[[], None]: ...
+    def on_state(self, told: Callable[[Any], None]) -> Callable[[], None]: ...
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

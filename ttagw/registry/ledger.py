@@ -8,13 +8,25 @@ an accepted registration is never lost while this process lives. Changes of othe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ttagw.registry.entries import PREFIX, Entry, decode, encode, key_of, place_of, revision, to_entry, to_record
+from ttagw.registry.entries import (
+    PREFIX,
+    Entry,
+    Records,
+    State,
+    decode,
+    encode,
+    key_of,
+    place_of,
+    revision,
+    to_entry,
+    to_record,
+)
 from ttagw.registry.records import Origin, Record
 from ttagw.registry.registry import ConflictError, FullError, Registry
 
@@ -32,27 +44,6 @@ REMEMBERED = 3600.0
 
 MOST_KNOWN = 50_000
 """Entries that are kept in memory, those that are over included."""
-
-
-class State(Protocol):
-    """Whether the store works."""
-
-    @property
-    def up(self) -> bool: ...
-
-
-class Records(Protocol):
-    """What the ledger needs of a store; see `ttagw.store.base.Store`."""
-
-    @property
-    def shared(self) -> bool: ...
-
-    async def get(self, key: str) -> bytes | None: ...
-    async def scan(self, prefix: str) -> Any: ...
-    async def delete(self, key: str) -> bool: ...
-    async def swap(self, key: str, expected: bytes | None, value: bytes, ttl: float | None = None) -> bool: ...
-    def watch(self, prefix: str, notice: Callable[[str, bytes | None], None]) -> Callable[[], None]: ...
-    def on_state(self, told: Callable[[Any], None]) -> Callable[[], None]: ...
 
 
 class _Known(NamedTuple):
