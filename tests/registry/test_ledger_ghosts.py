@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.registry.conftest import Follower
 from tests.registry.fleets import Fleet, Gateway, SharedData, config, record, run
 from tests.registry.test_ledger import Alone, World
 from tests.twisted_hygiene import Failures
@@ -204,3 +205,18 @@ def test_an_entry_that_nobody_can_make_use_of_does_not_keep_others_from_being_ta
     one.fleet.registry.replace("a", Origin.FILE, [record(n, origin=Origin.FILE) for n in "xz"], slowly=True)
     assert one.instances() == {"a/y": 1, "a/z": 1}
     assert len(failures.take(OSError)) == 1
+
+
+def test_that_registrations_wait_is_said_once_and_not_with_each_heartbeat(follower: Follower) -> None:
+    world = World(1)
+    (one,) = world.gateways
+    for _ in range(2):
+        one.port.become(False)
+        run(one.ledger.register(record("x", ttl=15.0)))
+        for _ in range(3):
+            world.pass_time(2.0)
+            run(one.ledger.renew("a", "x"))
+        one.port.become(True)
+    assert [each for each in follower.said if "wait to be written" in each] == [
+        "registrations wait to be written: away"
+    ] * 2
