@@ -91,6 +91,21 @@ async def running(config: Config) -> AsyncIterator[Gateway]:
             await gateway.stopService()
 
 
+@pytest_twisted.ensureDeferred
+async def test_the_store_that_is_checked_is_the_one_that_is_used_wherever_the_daemon_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for each in (before, after):
+        each.mkdir()
+    monkeypatch.chdir(before)
+    gateway = Gateway(reactor, configured(tmp_path, 9, gateway={"store": "sqlite:ttagw.db", "admin": ""}))
+    monkeypatch.chdir(after)  # what `twistd --rundir` does, between making a service and starting it
+    gateway.privilegedStartService()
+    await gateway.listeners.stopService()
+    assert ([each.name for each in before.iterdir()], list(after.iterdir())) == (["ttagw.db"], [])
+
+
 def port_of(gateway: Gateway, place: int = 0) -> int:
     return int(gateway.listeners._ports[place][0].getHost().port)
 

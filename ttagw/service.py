@@ -36,7 +36,7 @@ from ttagw.logs.file import LogFile
 from ttagw.metrics import Metrics
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Layer, Pipeline, Route
-from ttagw.store.make import check_store
+from ttagw.store.make import check_store, located
 from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings, build_service, pool_metrics
 from ttagw.web.fallback import Fallback
@@ -77,6 +77,8 @@ class Gateway(MultiService):
         super().__init__()
         self._reactor = reactor
         self._config = config
+        # Where it is now: until it starts, the daemon may go to another folder.
+        self._store_url = located(config.gateway.store)
         self.draining = False
         use_monotonic(reactor)
         self.deadlines = Deadlines(reactor, time.monotonic)
@@ -161,7 +163,7 @@ class Gateway(MultiService):
 
     def privilegedStartService(self) -> None:
         """Open what must be had before anything is promised. Raises `ListenError`, `StoreFileError`."""
-        check_store(self._config.gateway.store)
+        check_store(self._store_url)
         super().privilegedStartService()
 
     def startService(self) -> None:

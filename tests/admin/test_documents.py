@@ -57,6 +57,14 @@ def test_what_is_not_json(body: bytes) -> None:
             ("health.type", 'expected http, tcp, websocket or none, got "ping"'),
         ),
         ({"url": URL, "health": []}, ("health", "expected an object, got a list")),
+        (
+            {"url": URL, "health": {"interval": "1ms"}},
+            ("health", 'expected an interval of "1s" or more and a timeout of "10s" or less'),
+        ),
+        (
+            {"url": URL, "health": {"timeout": "1h"}},
+            ("health", 'expected an interval of "1s" or more and a timeout of "10s" or less'),
+        ),
         ({"url": URL, "dependencies": "a"}, ("dependencies", 'expected a list, got "a"')),
         ({"url": URL, "a\nb": 1}, ('"a\\nb"', "there is no such field")),
     ],

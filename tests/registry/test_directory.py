@@ -43,6 +43,13 @@ def test_it_registers_renews_shows_and_deregisters(directory: RegistryDirectory)
         run(directory.renew("a", "x"))
 
 
+def test_a_url_that_cannot_be_used_is_said_and_changes_nothing(directory: RegistryDirectory, gateway: Gateway) -> None:
+    with pytest.raises(InvalidDocumentError) as invalid:
+        run(directory.register(record("x", url="https://bad", ttl=15.0)))
+    assert invalid.value.errors == (("url", "nothing can be reached under this host"),)
+    assert (gateway.instances(), gateway.ledger.unwritten) == ({}, 0)
+
+
 def test_what_cannot_be_is_said_with_its_own_error(directory: RegistryDirectory, monkeypatch: Any) -> None:
     with pytest.raises(ServiceNotFoundError):
         run(directory.register(record("x", of="nobody", ttl=15.0)))

@@ -9,6 +9,7 @@ from ttagw.registry.entries import Entry, decode, encode, key_of, place_of, revi
 from ttagw.registry.records import Origin, Record
 
 NAMES = st.text("abc-.:[]0", min_size=1, max_size=8)
+IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", fullmatch=True)
 HEALTHS = st.builds(
     lambda kind, path, expect: Health(type=kind, path=path, expect=expect),
     st.sampled_from(["http", "tcp", "websocket", "none"]),
@@ -17,8 +18,8 @@ HEALTHS = st.builds(
 )
 RECORDS = st.builds(
     Record,
-    service=NAMES,
-    id=NAMES,
+    service=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True),
+    id=IDS,
     url=st.sampled_from(["http://a", "https://[::1]:8443"]),
     weight=st.integers(1, 1000),
     zone=st.sampled_from(["", "eu"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.registry.conftest import Follower
+from tests.twisted_hygiene import Failures
 from ttagw.registry import file as module
 from ttagw.registry.file import LOOK, FileSource
 from ttagw.registry.records import Origin, Record
@@ -163,3 +164,20 @@ def test_nothing_is_read_once_it_has_stopped(source: FileSource, path: Path, fol
     path.write_text(instance("b"))
     looks(follower, 10)
     assert follower.urls == ["http://a"]
+
+
+def test_what_goes_wrong_with_whoever_is_told_does_not_end_the_looking(
+    source: FileSource, path: Path, follower: Follower, failures: Failures
+) -> None:
+    def fails(records: object) -> None:
+        raise OSError("a certificate is gone")
+
+    source.start(follower.update)
+    source._update = fails
+    path.write_text(instance("b"))
+    looks(follower, 3)
+    assert len(failures.take(OSError)) == 1
+    source._update = follower.update
+    path.write_text(instance("c"))
+    looks(follower, 3)
+    assert follower.urls == ["http://c"]

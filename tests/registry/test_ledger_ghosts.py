@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
+
+from tests.registry.conftest import Follower
 from tests.registry.fleets import Fleet, Gateway, SharedData, config, record, run
 from tests.registry.test_ledger import Alone, World
+from tests.twisted_hygiene import Failures
 from ttagw.registry.ledger import Ledger
 from ttagw.registry.records import Origin
 from ttagw.registry.registry import TICK
@@ -149,3 +154,69 @@ def test_who_died_while_the_store_was_away_is_gone_soon_after_it_is_back() -> No
     seen(world, other, 6.0)
     assert not any(seen(world, other, 60.0))
     assert world.data.get("instances/a/x") is None
+
+
+ENTRY = {"revision": 1, "born": 1, "by": "z", "at": 1e6, "url": "http://h", "ttl": 15.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "more"),
+    [
+        ("instances/a/x", {"weight": 0}),
+        ("instances/a/x", {"ttl": 0.0}),
+        ("instances/a/x", {"ttl": 1e9}),
+        ("instances/a/x", {"url": "http://h\r\nx: y"}),
+        ("instances/a/x", {"url": "http://user@h"}),
+        ("instances/a/x", {"url": ""}),
+        ("instances/a/x", {"health": {"type": "http", "interval": "soon"}}),
+        ("instances/a/x", {"health": {"nonsense": 1}}),
+        ('instances/a/x"}', {}),
+        ("instances/a/x/y", {}),
+        ("instances/a/../x", {}),
+    ],
+)
+def test_what_no_gateway_would_have_written_is_not_taken(key: str, more: dict[str, Any]) -> None:
+    world = World(1)
+    (one,) = world.gateways
+    world.data.put(key, json.dumps({**ENTRY, **more}).encode(), None)
+    world.data.put("instances/a/good", json.dumps(ENTRY).encode(), None)
+    world.pass_time(2.0)
+    assert one.instances() == {"a/good": 1}
+    assert one.ledger.repaired
+    one.fleet.registry.views()
+
+
+def test_an_entry_that_nobody_can_make_use_of_does_not_keep_others_from_being_taken(failures: Failures) -> None:
+    world = World(1)
+    (one,) = world.gateways
+    make = one.fleet._make
+
+    def fails(made: Any) -> Any:
+        if made.id == "x":
+            raise OSError("a certificate is gone")
+        return make(made)
+
+    one.fleet.registry.groups["a"]._make = fails
+    for name in ("x", "y"):
+        world.data.put(f"instances/a/{name}", json.dumps(ENTRY).encode(), None)
+    world.pass_time(2.0)
+    assert one.instances() == {"a/y": 1}
+    assert len(failures.take(OSError)) == 1
+    one.fleet.registry.replace("a", Origin.FILE, [record(n, origin=Origin.FILE) for n in "xz"], slowly=True)
+    assert one.instances() == {"a/y": 1, "a/z": 1}
+    assert len(failures.take(OSError)) == 1
+
+
+def test_that_registrations_wait_is_said_once_and_not_with_each_heartbeat(follower: Follower) -> None:
+    world = World(1)
+    (one,) = world.gateways
+    for _ in range(2):
+        one.port.become(False)
+        run(one.ledger.register(record("x", ttl=15.0)))
+        for _ in range(3):
+            world.pass_time(2.0)
+            run(one.ledger.renew("a", "x"))
+        one.port.become(True)
+    assert [each for each in follower.said if "wait to be written" in each] == [
+        "registrations wait to be written: away"
+    ] * 2

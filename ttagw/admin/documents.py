@@ -13,9 +13,11 @@ from ttagw.config.services import Health, url_of_address
 from ttagw.config.units import seconds
 from ttagw.config.validation import findings_of
 from ttagw.errors import InvalidDocumentError
+from ttagw.registry.entries import LONGEST_LEASE, SHORTEST_LEASE
 from ttagw.registry.records import LEASE, Origin, Record
 
-SHORTEST_LEASE, LONGEST_LEASE = 1.0, 3600.0
+SHORTEST_INTERVAL, LONGEST_TIMEOUT = 1.0, 10.0
+"""Of checks that an instance asks for itself."""
 MOST_FAULTS = 50
 """That are told of one document."""
 
@@ -39,6 +41,13 @@ def _few(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _fair(value: Health | None) -> Health | None:
+    """Checks of all services share what there is of time and connections."""
+    if value is not None and not (value.interval >= SHORTEST_INTERVAL and value.timeout <= LONGEST_TIMEOUT):
+        raise ValueError('expected an interval of "1s" or more and a timeout of "10s" or less')
+    return value
+
+
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,63}"
 _Label = Annotated[str, Matches(_LABEL, "a label such as canary")]
 
@@ -58,7 +67,7 @@ class InstanceDocument(Section):
     """What runs there."""
     ttl: Annotated[float, BeforeValidator(_lease)] = LEASE
     """How long it counts as there without a heartbeat."""
-    health: Health | None = None
+    health: Annotated[Health | None, AfterValidator(_fair)] = None
     """How it is checked; default: as its service says."""
     dependencies: Annotated[Listing[Name], AfterValidator(_few)] = ()
     """Services without which it is degraded."""

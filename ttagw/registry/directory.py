@@ -46,6 +46,8 @@ class RegistryDirectory:
             raise InstanceConflictError(detail=f"This was not changed: {error}.") from None
         except FullError:
             raise RegistryFullError(retry_after=60) from None
+        except ValueError:
+            raise InvalidDocumentError(errors=[("url", "nothing can be reached under this host")]) from None
 
     async def renew(self, service: str, id: str) -> float:  # noqa: A002 - the word of the API
         """Seconds of the lease that begins now."""

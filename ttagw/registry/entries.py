@@ -10,15 +10,20 @@ bring it back, so what is compared first is when the registration was made, or e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from ttagw.config.services import Health
+from ttagw.config.services import Health, url_of_address
 from ttagw.registry.records import Origin, Record
 
 PREFIX = "instances/"
+
+SHORTEST_LEASE, LONGEST_LEASE = 1.0, 3600.0
+
+_PLACE = re.compile(rf"{PREFIX}([A-Za-z0-9][A-Za-z0-9._-]{{0,63}})/([A-Za-z0-9][A-Za-z0-9._:-]{{0,127}})")
 
 
 class State(Protocol):
@@ -54,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Unix time of the change, which is when the lease began."""
     gone: bool = False
     url: str = ""
-    weight: int = 1
+    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     zone: str = ""
     tags: tuple[str, ...] = ()
     version: str = ""
@@ -108,16 +113,16 @@ def to_entry(record: Record, number: int, by: str, wall: float, born: int | None
 
 
 def to_record(service: str, id_: str, entry: Entry) -> Record:
-    """The record of an entry."""
+    """The record of an entry. Raises `ValueError` for what no gateway writes: anybody may have been at the store."""
+    if not SHORTEST_LEASE <= entry.ttl <= LONGEST_LEASE:
+        raise ValueError(f"a lease of {entry.ttl:g} s")
     health = None
     if entry.health is not None:
-        # What was stored has been through the configuration's own checks, which want durations as texts.
-        values = {**entry.health, "expect": tuple(entry.health.get("expect", ()))}  # type: ignore[arg-type]
-        health = Health.model_construct(**values)  # type: ignore[arg-type]
+        health = Health.model_validate(entry.health)
     return Record(
         service=service,
         id=id_,
-        url=entry.url,
+        url=url_of_address(entry.url),
         weight=entry.weight,
         zone=entry.zone,
         tags=entry.tags,
@@ -136,5 +141,5 @@ def key_of(service: str, id_: str) -> str:
 
 def place_of(key: str) -> tuple[str, str] | None:
     """Service and id of a key, None if it is none of ours."""
-    service, slash, id_ = key.removeprefix(PREFIX).partition("/")
-    return (service, id_) if slash and id_ and key.startswith(PREFIX) else None
+    place = _PLACE.fullmatch(key)
+    return (place[1], place[2]) if place is not None else None

@@ -55,6 +55,13 @@ class FileSource:
             self._looking.stop()
 
     def _look(self) -> None:
+        try:
+            self._follow()
+        except Exception:
+            # A loop that is left by an exception never runs again.
+            self.log.failure("{service}: {path} could not be followed", service=self._service, path=self._path)
+
+    def _follow(self) -> None:
         now = stamp(self._path)
         if now != self._seen:
             self._seen = now

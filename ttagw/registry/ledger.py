@@ -82,6 +82,8 @@ class Ledger:
         self._unwritten: dict[str, None] = {}
         self._ends: list[Callable[[], None]] = []
         self._looking = False
+        self._waiting_for = ""
+        """Why the store takes nothing, once that has been said."""
         self._clock = clock
         self._deaf = False
         """Whether others cannot be heard of."""
@@ -221,8 +223,11 @@ class Ledger:
                 if await self._put(key, known):
                     break
         except self._failures as error:
-            self.log.warn("a registration waits to be written: {why}", why=str(error))
+            if self._waiting_for != str(error):
+                self._waiting_for = str(error)
+                self.log.warn("registrations wait to be written: {why}", why=self._waiting_for)
             return False
+        self._waiting_for = ""
         return True
 
     async def _put(self, key: str, known: _Known) -> bool:
@@ -301,6 +306,10 @@ class Ledger:
             self._registry.put(to_record(service, id_, entry), slowly=True, lease=lease, heard=True)
         except (ConflictError, FullError, ValueError) as error:
             self.log.warn("{service} {instance}: not taken: {why}", service=service, instance=id_, why=str(error))
+            return False
+        except Exception:
+            # One that nobody thought of must not keep all others from being compared.
+            self.log.failure("{service} {instance}: could not be taken", service=service, instance=id_)
             return False
         return True
 

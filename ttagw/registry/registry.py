@@ -239,6 +239,10 @@ class Registry:
                     self.log.warn(
                         "{service} {instance}: not taken: {why}", service=service, instance=record.id, why=str(error)
                     )
+                except Exception:
+                    if origin is Origin.CONFIG:
+                        raise  # the start ends with it
+                    self.log.failure("{service} {instance}: could not be taken", service=service, instance=record.id)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -38,6 +38,12 @@ def check_url(url: str) -> None:
         raise ValueError("the path in a sqlite: URL holds a NUL")
 
 
+def located(url: str) -> str:
+    """The same store, wherever the process goes."""
+    scheme, _, path = url.partition(":")
+    return f"sqlite:{os.path.abspath(path)}" if scheme == "sqlite" else url
+
+
 def check_store(url: str) -> None:
     """Whether a store that is a file can be used; others are waited for. Blocks. Raises `StoreFileError`."""
     scheme, _, path = url.partition(":")
