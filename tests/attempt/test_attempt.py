@@ -236,3 +236,23 @@ def test_an_instance_that_fails_looks_slower_than_one_that_takes_long() -> None:
             attempt.answered_whole(Reply(200, [], b"ok"), now + 20.0)
     assert bad < 100
     assert up.instances[1].latency <= 600.0
+
+
+def test_failures_now_and_then_do_not_hide_which_instance_is_slow() -> None:
+    up = Up(4)
+    up.service.chooser = make("p2c", Random(7).random)
+    takes = [0.005, 0.005, 0.005, 0.05]
+    asked = [0, 0, 0, 0]
+    for number in range(4000):
+        for pool in up.pools:
+            pool.ready = [ScriptedConnection()]
+        made, _, attempt = up.ask(b"POST")
+        place = int(made.instance[2:])
+        asked[place] += 1
+        now = up.clock.advance(takes[place])
+        if number % 100:
+            attempt.answered_whole(Reply(200, [], b"ok"), now)
+        else:
+            attempt.failed(UpstreamClosedError("closed_before_answer"), stale=False)
+    assert asked[3] < 20
+    assert max(each.latency for each in up.instances) < 0.1

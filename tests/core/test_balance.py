@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ttagw.core.balance import DECAY, P2C, SILENCE, Chooser, Hash, LeastConn, Load, RoundRobin, make
+from ttagw.core.balance import DECAY, P2C, RINGS, SILENCE, Chooser, Hash, LeastConn, Load, RoundRobin, make
 
 NAMES = ["p2c", "round_robin", "least_conn", "hash"]
 
@@ -254,6 +254,29 @@ def test_hash_takes_in_a_new_instance_at_once() -> None:
     placed(chooser, instances)
     more = [*instances, Load("new")]
     assert placed(chooser, more) == placed(Hash(), more)
+
+
+def test_hash_keeps_the_rings_of_zones_that_are_asked_in_turns() -> None:
+    near, far = [Load(f"near{number}") for number in range(3)], [Load(f"far{number}") for number in range(3)]
+    chooser = Hash()
+    chooser.choose(near, b"key", 0.0)
+    first = chooser._ring
+    chooser.choose(far, b"key", 0.0)
+    second = chooser._ring
+    for _ in range(3):
+        assert placed(chooser, near, 50) == placed(Hash(), near, 50)
+        # A retry, with a sequence that comes once.
+        assert chooser.choose(far[1:], b"1", 0.0) is Hash().choose(far[1:], b"1", 0.0)
+        assert placed(chooser, far, 50) == placed(Hash(), far, 50)
+    assert chooser._ring is second
+    assert first in [ring for _, ring in chooser._before]
+
+
+def test_hash_keeps_only_so_many_rings() -> None:
+    chooser = Hash()
+    for number in range(10):
+        placed(chooser, [Load(f"{number}-{place}") for place in range(3)], 2)
+    assert len(chooser._before) == RINGS
 
 
 def test_hash_gives_the_present_object_of_a_name() -> None:

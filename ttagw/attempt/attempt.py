@@ -181,8 +181,9 @@ class Attempt:
         if reply.status >= 500 and self._answered_badly(reply, now):
             return
         exchange = self._exchange
-        exchange.upstream_seconds = seconds = now - self._sent
-        self._service.chooser.observe(self._instance, seconds, now)  # type: ignore[arg-type]
+        instance: Instance = self._instance  # type: ignore[assignment]
+        exchange.upstream_seconds = instance.took = seconds = now - self._sent
+        self._service.chooser.observe(instance, seconds, now)
         self._status = reply.status
         self._pipeline.answer(exchange, reply, source)
 
@@ -194,7 +195,7 @@ class Attempt:
         exchange = self._exchange
         service = self._service
         instance: Instance = self._instance  # type: ignore[assignment]
-        exchange.upstream_seconds = seconds = now - self._sent
+        exchange.upstream_seconds = instance.took = seconds = now - self._sent
         service.chooser.observe(instance, seconds, now)
         instance.in_flight -= 1
         exchange.work = None
@@ -433,13 +434,15 @@ class Attempt:
             self._observe_failure(instance, now)
 
     def _observe_failure(self, instance: Instance, now: float) -> None:
-        """An instance that fails must look slower than those that answer, however fast it fails.
+        """An instance that fails must look slower than most that answer, however fast it fails.
 
         But not by much: how often it may fail before it is left out is for its breaker to say, and sooner is better.
+        What counts is what answers took, not what failures were made to look like: that would grow with each of them.
         """
-        others = [each.latency for each in self._service.instances if each is not instance]
+        others = sorted([each.took for each in self._service.instances if each is not instance])
+        usual = others[len(others) // 2] if others else 0.0
         taken = now - (self._sent or self._since)
-        seconds = max(taken, _FAILED, instance.latency, 1.5 * max(others, default=0.0))
+        seconds = max(taken, _FAILED, instance.took, 1.5 * usual)
         self._service.chooser.observe(instance, min(seconds, _DEAREST), now)
 
 

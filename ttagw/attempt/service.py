@@ -26,7 +26,7 @@ CallLater = Callable[..., Timer]
 class Instance(Load):
     """A place where a service runs: what the chooser weighs, its pool, and its breaker."""
 
-    __slots__ = ("bad", "breaker", "good", "guarded", "kept", "label", "pool", "refused", "zone")
+    __slots__ = ("bad", "breaker", "good", "guarded", "kept", "label", "pool", "refused", "took", "zone")
 
     pool: Pool
     label: bytes
@@ -43,6 +43,8 @@ class Instance(Load):
         self.good = 0
         self.bad = 0
         """Tries that succeeded and that failed; those whose client left are neither."""
+        self.took = 0.0
+        """Seconds until its last answer began; 0: it has given none."""
         self.refused: dict[str, int] = {}
         """Failed tries by reason."""
 

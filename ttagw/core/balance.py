@@ -24,6 +24,9 @@ EQUAL = 0.005
 DRAWS = 32
 """How often one is drawn anew before a small weight counts like any other."""
 
+RINGS = 3
+"""Rings that `Hash` keeps beside the present one."""
+
 PENALTY = 1e6
 """Cost of an instance that has requests under way and never answered one: anything measured is better."""
 
@@ -182,7 +185,8 @@ class Hash:
 
     Adding one instance to n moves about 1/(n + 1) of the keys, removing one only its own. Without a key: least_conn.
     When a sequence that leaves some out comes for the first time, as in a retry, the present ring is walked past those
-    that are missing; the second time it gets a ring of its own. Weights are read when the ring is built.
+    that are missing; the second time it gets a ring of its own. Weights are read when the ring is built. The last few
+    rings are kept: a ring takes milliseconds, and two zones may be asked in turns.
     """
 
     def __init__(self) -> None:
@@ -190,6 +194,7 @@ class Hash:
         self._loads: Sequence[Load] = ()
         self._passing: Sequence[Load] = ()
         self._ring: Ring = Ring(())
+        self._before: list[tuple[Sequence[Load], Ring]] = []
 
     def choose(self, loads: Sequence[L], key: bytes, now: float) -> L:
         if len(loads) == 1:
@@ -201,14 +206,17 @@ class Hash:
         return loads[self._ring.owner(key)]
 
     def _strange(self, loads: Sequence[L], key: bytes) -> L:
-        places = {load.name: place for place, load in enumerate(loads)}
+        for known, ring in self._before:
+            if loads is known:
+                return loads[ring.owner(key)]
         if loads is not self._passing:
             self._passing = loads
-            known = {load.name for load in self._loads}
-            if known.issuperset(places):
-                names = [load.name for load in self._loads]
-                owners = self._ring.owners(key)
-                return loads[next(places[names[owner]] for owner in owners if names[owner] in places)]
+            places = {load.name: place for place, load in enumerate(loads)}
+            for known, ring in ((self._loads, self._ring), *self._before):
+                names = [load.name for load in known]
+                if set(names).issuperset(places):
+                    return loads[next(places[names[owner]] for owner in ring.owners(key) if names[owner] in places)]
+        self._before = [(self._loads, self._ring), *self._before][:RINGS]
         self._loads = loads
         self._ring = Ring([(load.name, load.full) for load in loads])
         return loads[self._ring.owner(key)]
