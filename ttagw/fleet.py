@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import Metric
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as LateError
 from twisted.logger import Logger
 
 from ttagw.attempt import Instance, Service
@@ -32,7 +33,7 @@ from ttagw.registry.registry import Registry
 from ttagw.registry.sources import Source
 from ttagw.registry.srv import SrvSource
 from ttagw.registry.webhook import Webhooks
-from ttagw.store.base import StoreError
+from ttagw.store.base import DEADLINE, StoreError, StoreState
 from ttagw.store.make import make_store
 from ttagw.upstream.build import Surroundings, build_instance, endpoint_for
 from ttagw.wire.dns import Dns
@@ -109,11 +110,35 @@ class Fleet:
 
     async def _start(self) -> None:
         await self.store.start()
+        await self._store_there()
         await self.ledger.start()
         await self.memory.start()
         self.loaded = True
 
+    async def _store_there(self) -> None:
+        """Wait for a store that is being connected to: who is ready knows who has registered.
+
+        One that is away is waited for no longer than for any answer, and taken up when it comes.
+        """
+        there: Deferred[None] = Deferred()
+
+        def told(state: StoreState) -> None:
+            if state.up and not there.called:
+                there.callback(None)
+
+        end = self.store.on_state(told)
+        told(self.store.state)
+        there.addTimeout(DEADLINE, self._around.reactor)
+        try:
+            await there
+        except LateError:
+            self.log.warn("the store is not there yet; what it knows is taken up when it is")
+        finally:
+            end()
+
     def _not_started(self, failure: Any) -> None:
+        if failure.check(CancelledError):
+            return
         # Whatever can be found out about a store before the daemon runs has been; this is the rest.
         self.log.critical("the store cannot be used: {why}", why=failure.getErrorMessage())
         self._around.reactor.stop()
