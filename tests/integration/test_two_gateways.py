@@ -17,6 +17,7 @@ from tests.integration.kit.operator import Key, Operator, facts, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pace import Pace
 from tests.integration.kit.process import free_port
+from tests.integration.kit.raw import get, once
 from tests.integration.kit.redis import Redis, ask
 from tests.integration.kit.waiting import until
 
@@ -163,6 +164,41 @@ def test_a_lease_that_ends_ends_at_both_and_one_that_is_renewed_at_one_holds_at_
 
 
 # Row 23
+
+
+def test_a_gateway_that_starts_without_redis_serves_and_takes_up_what_it_knows_when_it_comes(
+    tmp_path: Path, key: Key, origin: Origin
+) -> None:
+    services = {"s": service(), "fixed": service(origin.port)}
+    with Redis(tmp_path / "redis", saved=True) as redis:
+        about = {"store": redis.url}
+        with Gateway(tmp_path, services, [route("/*", "fixed")], auth=key.section, gateway=about) as gateway:
+            operator = Operator(gateway, key)
+            assert operator.put("s", "one", 9, ttl=LONG) == 201
+            redis.kill()
+            gateway.restart()
+            assert once(gateway.port, get("/")).status == 200
+            assert operator.put("s", "two", 9, ttl=LONG) == 201
+            assert list(operator.instances()) == ["two"]
+            redis.start()
+            until(lambda: sorted(operator.instances()) == ["one", "two"], "they are there", within=IN_STEP)
+            until(lambda: not unwritten(operator), "all is written", within=IN_STEP)
+            assert gateway.failures() == []
+            # One that is told to end while it waits for Redis just ends.
+            redis.kill()
+            gateway.kill()
+            gateway.spawn()
+            until(lambda: lives(gateway), "it has begun")
+            gateway.child.signal(signal.SIGTERM)
+            assert gateway.child.ended() == 0
+            assert gateway.failures() == []
+
+
+def lives(gateway: Gateway) -> bool:
+    try:
+        return gateway.admin("/health/live")[0] == 200
+    except OSError:
+        return False
 
 
 class Beating(Thread):
