@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.kit.gateway import Gateway, route, service
-from tests.integration.kit.operator import Key, Operator, make_key
+from tests.integration.kit.operated import Key, Operator, make_key
 from tests.integration.kit.origin import Origin, Request, Talk, sending
 from tests.integration.kit.raw import Answer, get, once
 from tests.integration.kit.waiting import until

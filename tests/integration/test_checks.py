@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.kit.gateway import Gateway, route, service
 from tests.integration.kit.health import OFTEN, Switch
-from tests.integration.kit.operator import Operator
+from tests.integration.kit.operated import Operator
 from tests.integration.kit.origin import Origin, Request, Talk, resetting, sending
 from tests.integration.kit.raw import get, once
 from tests.integration.kit.waiting import until

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.integration.kit.gateway import Gateway, service
 from tests.integration.kit.health import OFTEN, Switch
-from tests.integration.kit.operator import Operator, View
+from tests.integration.kit.operated import Operator, View
 from tests.integration.kit.origin import Origin, Request, Talk
 from tests.integration.kit.pace import Pace
 from tests.integration.kit.waiting import until

@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 
 from tests.integration.kit.gateway import Gateway, route, service
-from tests.integration.kit.operator import Key, Operator, facts, make_key
+from tests.integration.kit.operated import Key, Operator, facts, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pace import Pace
 from tests.integration.kit.pair import IN_STEP, LONG, agree, store_up, two_gateways, unwritten

@@ -16,7 +16,7 @@ import pytest
 from tests.integration.kit.dns import NameServer
 from tests.integration.kit.gateway import Gateway, service
 from tests.integration.kit.namespace import NAME_SERVER, isolated
-from tests.integration.kit.operator import Key, Operator, facts, make_key
+from tests.integration.kit.operated import Key, Operator, facts, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.process import free_port
 from tests.integration.kit.raw import get, once

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.integration.kit.gateway import TWISTD, Gateway, route, service
-from tests.integration.kit.operator import Key, Operator, make_key
+from tests.integration.kit.operated import Key, Operator, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pace import Pace
 from tests.integration.kit.process import Child, free_port

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.kit.operator import Key, Operator, make_key
+from tests.integration.kit.operated import Key, Operator, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pair import AGREED, IN_STEP, LONG, agree, two_gateways
 from tests.integration.kit.redis import Redis

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ttagw.attempt.protocols import Connection
 from ttagw.attempt.service import Instance, Service, Timer
 from ttagw.core.backoff import full_jitter
+from ttagw.core.balance import EQUAL
 from ttagw.core.breaker import REFUSED, State
 from ttagw.errors import (
     CircuitOpenError,
@@ -26,8 +27,8 @@ from ttagw.errors import (
 from ttagw.model import NO_BODY, BodySource, Exchange, Reply
 from ttagw.pipeline import Pipeline
 
-_FAILED = 0.001
-"""Seconds that a failure counts as for the chooser, at the least."""
+_FAILED = 2 * EQUAL
+"""Seconds that a failure counts as for the chooser, at the least: what is less makes no difference to it."""
 _DEAREST = 600.0
 """And at the most."""
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.integration.kit.gateway import Gateway, route, service
-from tests.integration.kit.operator import Key, Operator, facts
+from tests.integration.kit.operated import Key, Operator, facts
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.redis import Redis
 from tests.integration.kit.waiting import until
