@@ -44,6 +44,13 @@ def test_what_is_not_json(body: bytes) -> None:
             {"url": "http://h:99999"},
             ("url", 'expected an address such as "http://127.0.0.1:8082", got "http://h:99999"'),
         ),
+        *[
+            (
+                {"url": url},
+                ("url", "expected an address where a service can be, not one of a link, of a group or of nowhere"),
+            )
+            for url in ("http://169.254.169.254", "http://[fe80::1]:80", "http://0.0.0.0:1", "http://239.1.2.3:1")
+        ],
         ({"url": URL, "weight": 1.5}, ("weight", "expected a whole number, got 1.5")),
         ({"url": URL, "weight": True}, ("weight", "expected a whole number, got true")),
         ({"url": URL, "weight": 1001}, ("weight", "expected a number of 1000 or less, got 1001")),

@@ -304,3 +304,20 @@ def test_a_change_of_tries_that_race_leaves_the_other() -> None:
     assert made.work is first or made.work is first._rival  # type: ignore[attr-defined]
     up.pipeline.left(made)
     assert (sum(up.in_flight), up.timers.waiting) == (0, [])
+
+
+def test_an_empty_idempotency_key_is_none() -> None:
+    up = Up(2)
+    made, _, attempt = up.sent(b"POST", fields=((b"idempotency-key", b""),))
+    attempt.failed(STALE, stale=False)
+    assert (made.tries, made.status) == (1, 502)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_who_fails_fast_does_not_look_fast(whole: bool) -> None:
+    up = Up(2)
+    made, _, attempt = up.sent(b"POST")
+    _answer(attempt, 500, whole, up)
+    if not whole:
+        attempt.finished()
+    assert (made.status, up.instances[0].took) == (500, 0.0)

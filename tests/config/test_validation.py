@@ -122,6 +122,7 @@ issuer algorithms = []                       | auth.issuers[0].algorithms | expe
 safety.refuse_at = "bad"                     | safety.refuse_at | expected "", caution, warning, danger or critical, got "bad"
 safety.alerts.webhooks = ["http://secret@h"] | safety.alerts.webhooks[0] | expected an address such as "https://host/path"
 fallbacks.a.regions = {}                     | fallbacks.a.regions | expected at least one region
+fallbacks.a = {status = 204, regions.US.text = "x"} | fallbacks.a.status | expected a status whose answer has content, got 204
 gateway.store = "mysql://u:secret@h"         | gateway.store | expected "sqlite:PATH", "memory:", "redis://…", "rediss://…" or "redis+sentinel://…/NAME"
 nonsense = {}                                | nonsense | there is no such key here
 log.access = ""                              | log.access | expected a path, or "-" for standard output, got ""

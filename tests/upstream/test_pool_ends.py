@@ -49,6 +49,16 @@ def test_stopping_refuses_those_who_wait_in_line() -> None:
     assert (busy.over, wire.ended, served.pool.size, served.pool.waiting) == (True, "close", 0, 0)
 
 
+def test_when_the_instance_is_down_those_who_wait_in_line_are_refused_and_the_rest_goes_on() -> None:
+    served = Upstreamed(max_connections=1)
+    busy, wire = served.connected(b"POST")
+    waiting = [served.ask(b"POST") for _ in range(3)]
+    served.pool.move()
+    assert [each.result for each in waiting] == [(503, "instance_down")] * 3
+    wire.protocol.dataReceived(OK)
+    assert (busy.over, busy.result[0], served.pool.idle, served.pool.waiting) == (True, 200, 1, 0)
+
+
 def test_who_needs_another_connection_after_the_end_is_refused() -> None:
     served = Upstreamed()
     wire = served.used()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -48,6 +50,17 @@ def _fair(value: Health | None) -> Health | None:
     return value
 
 
+def _service(value: str) -> str:
+    """Where no service is, but the metadata of a cloud may be, nobody is sent by whoever has a key."""
+    try:
+        address = ip_address(urlsplit(value).hostname or "")
+    except ValueError:
+        return value
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        raise ValueError("expected an address where a service can be, not one of a link, of a group or of nowhere")
+    return value
+
+
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9._:/=+-]{0,63}"
 _Label = Annotated[str, Matches(_LABEL, "a label such as canary")]
 
@@ -55,7 +68,7 @@ _Label = Annotated[str, Matches(_LABEL, "a label such as canary")]
 class InstanceDocument(Section):
     """An instance, as it describes itself."""
 
-    url: Annotated[str, AfterValidator(url_of_address)]
+    url: Annotated[str, AfterValidator(url_of_address), AfterValidator(_service)]
     """`http://HOST[:PORT]` or `https://HOST[:PORT]`."""
     weight: int = Field(default=1, ge=1, le=1000)
     """Its share of the requests."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ttagw.attempt.blame import circuit_open, exchange_failed, instance_failed, look_slower
 from ttagw.attempt.protocols import Connection
 from ttagw.attempt.service import Instance, Service, Timer
 from ttagw.core.backoff import full_jitter
-from ttagw.core.balance import EQUAL
 from ttagw.core.breaker import REFUSED, State
 from ttagw.errors import (
     CircuitOpenError,
@@ -27,10 +27,6 @@ from ttagw.errors import (
 from ttagw.model import NO_BODY, BodySource, Exchange, Reply
 from ttagw.pipeline import Pipeline
 
-_FAILED = 2 * EQUAL
-"""Seconds that a failure counts as for the chooser, at the least: what is less makes no difference to it."""
-_DEAREST = 600.0
-"""And at the most."""
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """Methods that may come twice (RFC 9110 §9.2.2)."""
 _BACKOFF = 0.025
@@ -91,7 +87,7 @@ class Attempt:
         self._ticket = service.breaker.admit(now)
         if not self._ticket:
             service.count("circuit_open")
-            raise _circuit_open(service, now)
+            raise circuit_open(service, now)
         service.retries.budget.requested(now)
         key = b"" if service.key is None else service.key(self._exchange)
         instance = service.chooser.choose(rotation, key, now)
@@ -172,7 +168,7 @@ class Attempt:
         if isinstance(error, UpstreamBusyError):
             # That we ask too much of it does not mean that it fails.
             instance.breaker.forget(self._place)
-            self._observe_failure(instance, now)
+            look_slower(self._service, instance, now - self._since, now)
         else:
             self._count_failure(instance, error.reason, now)
         self._again_or(error, instance, now, reached=False)
@@ -183,9 +179,11 @@ class Attempt:
             return
         exchange = self._exchange
         instance: Instance = self._instance  # type: ignore[assignment]
-        exchange.upstream_seconds = instance.took = seconds = now - self._sent
-        self._service.chooser.observe(instance, seconds, now)
+        exchange.upstream_seconds = seconds = now - self._sent
         self._status = reply.status
+        if reply.status < 500:
+            instance.took = seconds
+            self._service.chooser.observe(instance, seconds, now)
         self._pipeline.answer(exchange, reply, source)
 
     def answered_whole(self, reply: Reply, now: float) -> None:
@@ -196,11 +194,12 @@ class Attempt:
         exchange = self._exchange
         service = self._service
         instance: Instance = self._instance  # type: ignore[assignment]
-        exchange.upstream_seconds = instance.took = seconds = now - self._sent
-        service.chooser.observe(instance, seconds, now)
+        exchange.upstream_seconds = seconds = now - self._sent
         instance.in_flight -= 1
         exchange.work = None
         if reply.status < 500:
+            instance.took = seconds
+            service.chooser.observe(instance, seconds, now)
             instance.good += 1
             instance.breaker.success(self._place, seconds, now)
             service.breaker.success(self._ticket, now - self._began, now)
@@ -353,10 +352,7 @@ class Attempt:
 
     def _go_on(self) -> None:
         self._timer = None
-        try:
-            self._next(self._service.monotonic())
-        except GatewayError as error:
-            self._over(error)
+        self._next(self._service.monotonic())
 
     def _next(self, now: float) -> None:
         """Another try: on an instance that was not tried, or where there is none, on any."""
@@ -372,7 +368,7 @@ class Attempt:
     def _repeatable(self) -> bool:
         """Whether the request may come twice."""
         exchange = self._exchange
-        return exchange.method in _IDEMPOTENT or exchange.value(b"idempotency-key") is not None
+        return exchange.method in _IDEMPOTENT or bool(exchange.value(b"idempotency-key"))
 
     def _rewind(self) -> None:
         """All of the body that has come will be sent again."""
@@ -410,44 +406,14 @@ class Attempt:
         self._service_failed(now)
 
     def _service_failed(self, now: float) -> None:
-        """The exchange failed. As long as all that fail were given to one and the same instance, while there are others
-        that nothing speaks against, that is the instance's failure: or one of many would take the others away with it.
-        """
-        service = self._service
-        instance = self._instance
-        before, service.culprit = service.culprit, instance
-        tried = (*self._tried, instance)
-        if before in (None, instance) and any(not each.guarded and each not in tried for each in service.rotation):
-            service.breaker.forget(self._ticket)
-        else:
-            service.breaker.failure(self._ticket, now - self._began, now)
+        exchange_failed(self._service, self._ticket, self._instance, self._tried, now - self._began, now)
 
     def _count_failure(
         self, instance: Instance, reason: str, now: float, *, passed_on: bool = False, seconds: float = -1.0
     ) -> None:
-        began = self._sent or self._since
-        seconds = now - began if seconds < 0.0 else seconds
-        instance.bad += 1
-        instance.refused[reason] = instance.refused.get(reason, 0) + 1
-        instance.breaker.failure(self._place, seconds, now)
+        taken = now - (self._sent or self._since)
+        seconds = taken if seconds < 0.0 else seconds
+        instance_failed(instance, self._place, reason, seconds, now)
+        look_slower(self._service, instance, taken, now)
         if not passed_on:
             self._exchange.failed = (*self._exchange.failed, (instance.label, reason, seconds))
-            self._observe_failure(instance, now)
-
-    def _observe_failure(self, instance: Instance, now: float) -> None:
-        """An instance that fails must look slower than most that answer, however fast it fails.
-
-        But not by much: how often it may fail before it is left out is for its breaker to say, and sooner is better.
-        What counts is what answers took, not what failures were made to look like: that would grow with each of them.
-        """
-        others = sorted([each.took for each in self._service.instances if each is not instance])
-        usual = others[len(others) // 2] if others else 0.0
-        taken = now - (self._sent or self._since)
-        seconds = max(taken, _FAILED, instance.took, 1.5 * usual)
-        self._service.chooser.observe(instance, min(seconds, _DEAREST), now)
-
-
-def _circuit_open(service: Service, now: float) -> CircuitOpenError:
-    breaker = service.breaker
-    seconds = max(1, int(breaker.wait(now) + 0.999))
-    return CircuitOpenError("circuit_open", retry_after=seconds, more={"state": breaker.state.value})

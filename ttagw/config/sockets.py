@@ -120,11 +120,17 @@ def _regions(value: dict[str, Region]) -> dict[str, Region]:
     return value
 
 
+def _with_content(value: int) -> int:
+    if value in (204, 205, 304):
+        raise ValueError(f"expected a status whose answer has content, got {value}")
+    return value
+
+
 class Fallback(Section):
     """A safe answer when nothing else answers."""
 
-    status: int = Field(default=503, ge=200, le=599)
-    """Its status."""
+    status: Annotated[int, AfterValidator(_with_content)] = Field(default=503, ge=200, le=599)
+    """Its status; one that an answer with text can have."""
     region_header: Annotated[str, Matches(r"[!#$%&'*+.^`|~0-9A-Za-z-]*", "the name of a header field")] = ""
     """The header with the caller's region."""
     default_region: Name = "US"

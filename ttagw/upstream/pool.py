@@ -217,7 +217,10 @@ class InstancePool:
             waiter.refused(UpstreamBusyError("queue_timeout", retry_after=1))
 
     def move(self) -> None:
-        """The instance is down: whoever waits for its answer may ask somebody else instead."""
+        """The instance is down: whoever waits for its answer, or for a connection, may ask somebody else instead."""
+        waiting, self._waiting = self._waiting, deque()
+        for _, waiter in waiting:
+            waiter.refused(UpstreamUnavailableError("instance_down", retry_after=RETRY_AFTER))
         for connection in list(self._all):
             connection.move()
 
