@@ -17,7 +17,7 @@ from ttagw.registry.events import Event, Events
 from ttagw.registry.ledger import Ledger
 from ttagw.registry.records import Origin, Record
 from ttagw.registry.registry import TICK, Registry
-from ttagw.store.base import StoreAwayError
+from ttagw.store.base import StoreAwayError, StoreError, StoreRefusedError
 from ttagw.testing import ScriptedPool, instance, service
 
 ONE = BreakerSettings(consecutive_failures=1, open_for=30.0, half_open_calls=1)
@@ -174,6 +174,7 @@ class Port:
         self._data = data
         self.state_up = True
         self.slow = False
+        self.full = False
         self.held: list[Deferred[None]] = []
         """Operations that have not been done yet."""
         self.notices: list[tuple[str, bytes | None]] = []
@@ -209,10 +210,16 @@ class Port:
 
     async def scan(self, prefix: str) -> Mapping[str, bytes]:
         await self._turn()
-        return {key: self._data.get(key) for key in list(self._data.kept) if self._data.get(key) is not None}  # type: ignore[misc]
+        return {
+            key: self._data.get(key)
+            for key in list(self._data.kept)
+            if key.startswith(prefix) and self._data.get(key) is not None
+        }  # type: ignore[misc]
 
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
         await self._turn()
+        if self.full:
+            raise StoreRefusedError("full")
         self._data.put(key, value, ttl)
 
     async def delete(self, key: str) -> bool:
@@ -221,6 +228,8 @@ class Port:
 
     async def swap(self, key: str, expected: bytes | None, value: bytes, ttl: float | None = None) -> bool:
         await self._turn()
+        if self.full:
+            raise StoreRefusedError("full")
         if self._data.get(key) != expected:
             return False
         self._data.put(key, value, ttl)
@@ -252,6 +261,11 @@ class SharedData:
         self.kept: dict[str, tuple[bytes, float]] = {}
         self.ports: list[Port] = []
 
+    @property
+    def registrations(self) -> dict[str, tuple[bytes, float]]:
+        """Only what is about instances."""
+        return {key: each for key, each in self.kept.items() if key.startswith("instances/")}
+
     def get(self, key: str) -> bytes | None:
         value, over = self.kept.get(key, (None, 0.0))
         return value if self._seconds() < over else None
@@ -272,7 +286,7 @@ class Gateway:
         clock.advance(start)
         self.fleet = Fleet(clock=clock)
         self.port = Port(data)
-        self.ledger = Ledger(self.port, self.fleet.registry, name, clock, wall, StoreAwayError)
+        self.ledger = Ledger(self.port, self.fleet.registry, name, clock, wall, StoreError)
         run(self.ledger.start())
 
     def begin(self, coroutine: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -138,7 +138,7 @@ def test_a_lease_that_ended_while_the_store_was_away_is_no_news_when_it_is_back(
     one.port.become(True)
     world.pass_time(2 * RECONCILE)
     world.deliver()
-    assert (one.ledger.unwritten, other.instances(), world.data.kept) == (0, {}, {})
+    assert (one.ledger.unwritten, other.instances(), world.data.registrations) == (0, {}, {})
 
 
 def test_a_store_that_has_lost_everything_is_told_again_what_lives_and_what_does_not(world: World) -> None:
@@ -149,7 +149,10 @@ def test_a_store_that_has_lost_everything_is_told_again_what_lives_and_what_does
     run(one.ledger.deregister("a", "y"))
     world.data.kept.clear()
     world.pass_time(RECONCILE)
-    assert {key: decode(raw).gone for key, (raw, _) in world.data.kept.items()} == {KEY: False, "instances/a/y": True}
+    assert {key: decode(raw).gone for key, (raw, _) in world.data.registrations.items()} == {
+        KEY: False,
+        "instances/a/y": True,
+    }
     world.deliver()
     assert one.instances() == other.instances() == {"a/x": 1}
 
@@ -388,3 +391,23 @@ def test_comparisons_go_on_after_one_that_found_the_store_away(world: World) -> 
     other.port.state_up = True
     world.pass_time(RECONCILE)
     assert other.instances() == {"a/x": 1}
+
+
+def test_leases_that_others_renew_do_not_end_because_the_store_takes_nothing(world: World) -> None:
+    one, other = world.gateways
+    run(one.ledger.register(record("x", ttl=15.0)))
+    world.deliver()
+    for each in world.gateways:
+        each.port.full = True
+    for _ in range(20):
+        run(one.ledger.renew("a", "x"))
+        world.pass_time(RECONCILE)
+    assert one.instances() == other.instances() == {"a/x": 1}
+    for each in world.gateways:
+        each.port.full = False
+    world.pass_time(2 * RECONCILE)
+    world.deliver()
+    world.pass_time(8.0)
+    assert one.instances() == other.instances() == {"a/x": 1}
+    world.pass_time(20.0)
+    assert one.instances() == other.instances() == {}

@@ -58,6 +58,11 @@ class _Known(NamedTuple):
     """It was heard of when it happened. What was only found may have come to its end elsewhere."""
 
 
+GATEWAYS = "gateways/"
+ALIVE = 30.0
+"""Where each gateway says that it is there, and for how many seconds that counts."""
+
+
 class Ledger:
     """Registrations of this gateway, and those it hears of."""
 
@@ -118,11 +123,24 @@ class Ledger:
             await self._write_all()
 
     def _state_changed(self, state: State) -> None:
-        if state.up and self._deaf:
-            self._hears_since = self._clock.seconds()
-        self._deaf = not state.up
+        self._hears(state.up)
         if state.up:
             self.look()
+
+    def _hears(self, hears: bool) -> None:
+        if hears and self._deaf:
+            self._hears_since = self._clock.seconds()
+        self._deaf = not hears
+
+    async def _say_alive(self) -> None:
+        """Where we cannot write, nobody can: then heartbeats elsewhere come to nobody, however well it can be read."""
+        if self._store.shared:
+            try:
+                await self._store.put(f"{GATEWAYS}{self._name}", b"", ALIVE)
+            except self._failures:
+                self._hears(False)
+            else:
+                self._hears(True)
 
     def _hold(self, record: Record) -> float:
         """A lease that was renewed elsewhere last does not end while, or because, the store is away."""
@@ -141,6 +159,7 @@ class Ledger:
         try:
             await self._compare()
             await self._write_all()
+            await self._say_alive()
         finally:
             self._looking = False
 
