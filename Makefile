@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
-WORKERS ?= 2
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench echo docs clean
@@ -16,13 +16,13 @@ help: ## this list
 demo: $(VENV)/.run ## four small services with the gateway in front; Ctrl-C stops all of it
 	@exec $(BIN)/ttagw demo
 
-test: $(VENV)/.test ## all checks, then all tests with branch coverage (WORKERS=2 processes)
+test: $(VENV)/.test ## all checks, then all tests with branch coverage (WORKERS=3 processes)
 	@echo "== programs that the tests need"
 	@tests/install.sh tests
 	@$(MAKE) --no-print-directory check
 	@echo "== tests"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -n $(WORKERS)
+	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist worksteal
 	@echo "== coverage"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
