@@ -11,7 +11,7 @@ from ttagw.core.ring import Ring
 DECAY = 10.0
 """Seconds in which a measured latency fades to a third (1/e)."""
 
-SILENCE = 2 * DECAY
+SILENCE = DECAY
 """Seconds without an answer after which an instance counts as one that was never measured.
 
 A single answer a thousand times slower than usual would otherwise take more than a minute to fade, in which nothing can
