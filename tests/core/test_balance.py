@@ -76,8 +76,8 @@ def test_p2c_takes_a_slow_answer_at_once_and_a_fast_one_slowly() -> None:
     chooser.observe(load, 0.010, 0.0)
     chooser.observe(load, 0.500, 0.1)
     assert load.latency == 0.500
-    chooser.observe(load, 0.010, 0.1 + DECAY)
-    assert load.latency == pytest.approx(0.010 + 0.490 * 0.3679, rel=1e-3)
+    chooser.observe(load, 0.010, 0.1 + DECAY / 2)
+    assert load.latency == pytest.approx(0.010 + 0.490 * 0.6065, rel=1e-3)
 
 
 def test_p2c_ignores_a_step_back_of_the_clock() -> None:
