@@ -81,7 +81,7 @@ def _rates(results: Results, row: Row) -> str:
 def _latency(results: Results) -> str:
     names = ("p50", "p99", "p99.9")
     rows = []
-    for peer in results.latency:
+    for peer in [each for each, windows in results.latency.items() if windows]:
         values = [f"{results.percentile(peer, name):.3f}" for name in names]
         highest = [each["p99"] for each in results.latency[peer]]
         added = ["" if peer == DIRECT else f"{results.added(peer, name):+.3f}" for name in names]

@@ -269,3 +269,14 @@ def test_an_instance_that_is_slow_is_left_out_and_the_others_serve(tmp_path: Pat
             assert len(slow.requests) == before
             assert events(gateway, "instance_ejected") == 1
             assert gateway.failures() == []
+
+
+def test_a_service_that_has_no_such_path_is_asked_all_the_same_and_it_is_said(
+    tmp_path: Path, service_here: Origin
+) -> None:
+    service_here.on(b"/health", lambda talk, request: talk.reply(b"no", status=b"404 Not Found"))
+    with Gateway(tmp_path, {"s": {"instances": [f"http://127.0.0.1:{service_here.port}"]}}) as gateway:
+        until(lambda: gateway.metric("ttagw_events_total", kind="check_unfit", service="s") == 1, "it is said")
+        assert once(gateway.port, get("/x")).status == 200
+        assert gateway.metric("ttagw_service_up", service="s") == 1
+        assert gateway.failures() == []

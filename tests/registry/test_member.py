@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.registry.fleets import BAD, GOOD, ONE, record
+from tests.registry.fleets import BAD, GOOD, ONE, Fleet, record
 from ttagw.config.services import Health as Settings
 from ttagw.core.breaker import State
 from ttagw.core.rotation import Standing
+from ttagw.registry.checks import Verdict
 from ttagw.registry.member import ATTENTIVE, Member
 from ttagw.testing import ScriptedPool, instance
 
@@ -127,3 +128,26 @@ def test_its_state_is_one_word(member: Member, change: dict[str, Any], state: st
         setattr(member, name, value)
     assert member.state == state
     assert member.view(100.0)["state"] == state
+
+
+def test_checks_that_ask_for_what_is_not_there_say_nothing_until_one_was_good() -> None:
+    fleet = Fleet()
+    fleet.put("x")
+    member = fleet.member("x")
+    missing = Verdict(False, "status_404", 0.01)
+    for _ in range(5):
+        fleet.check("x", missing)
+    assert (member.health.up, member.unfit, member.checks) == (True, True, {"status_404": 5})
+    assert [event.kind for event in fleet.events.after(0)].count("check_unfit") == 1
+    fleet.check("x", GOOD)
+    for _ in range(3):
+        fleet.check("x", missing)
+    assert (member.health.up, member.unfit) == (False, False)
+
+
+@pytest.mark.parametrize("reason", ["status_503", "connection_refused", "timeout", "bad_answer"])
+def test_every_other_bad_check_counts_from_the_start(reason: str) -> None:
+    fleet = Fleet()
+    fleet.put("x")
+    fleet.check("x", Verdict(False, reason, 0.01))
+    assert not fleet.member("x").health.up

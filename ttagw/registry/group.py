@@ -50,6 +50,7 @@ class Group:
         self._zones = list(dict.fromkeys(each.zone for each in config.instances))
         self._settled = False
         self._held = 0
+        self._unfit: set[str] = set()
         self.version = 0
         """Another one after each change that may matter to others."""
         self.gone: Callable[[str, str], None] = lambda service, id_: None  # noqa: ARG005
@@ -122,6 +123,7 @@ class Group:
         if member is None:
             return
         self._retire(member)
+        self._unfit.discard(id)
         self.gone(self.name, id)
         self._events.tell("instance_left", self.name, id, reason, "warn" if reason == "lease_expired" else "info")
         self.refresh(now)
@@ -142,6 +144,7 @@ class Group:
 
     def took(self, member: Member, changed: bool, now: float) -> None:
         """A check of this member has ended; `changed`: it has gone up or down by that."""
+        self._note_unfit(member)
         if not changed:
             if member.ejected and not member.instance.breaker.wait(now):
                 self.refresh(now)
@@ -156,6 +159,16 @@ class Group:
         self.refresh(now)
         if not member.health.up:
             member.instance.pool.move()
+
+    def _note_unfit(self, member: Member) -> None:
+        """One alert is enough for a service: its instances are most likely all of a kind."""
+        id_ = member.record.id
+        if not member.unfit:
+            self._unfit.discard(id_)
+        elif id_ not in self._unfit:
+            if not self._unfit and member.last is not None:
+                self._events.tell("check_unfit", self.name, id_, member.last.reason, "alert")
+            self._unfit.add(id_)
 
     def _breaker_changed(self, member: Member, after: State) -> None:
         id_ = member.record.id

@@ -41,6 +41,8 @@ class Member:
         self.last: Verdict | None = None
         self.proven = False
         """Whether a check was ever good."""
+        self.unfit = False
+        """Its checks ask for something that it does not have: they say nothing about it."""
         self.ends = 0.0
         """When its lease is over; 0: it has none."""
         self.draining = 0.0
@@ -76,6 +78,12 @@ class Member:
     def took(self, verdict: Verdict, now: float) -> bool:
         """A check has ended. Returns whether it has gone up or down by that."""
         self.last = verdict
+        self.unfit = not self.proven and verdict.reason.startswith("status_4")
+        if self.unfit:
+            # It answers, and says that it knows no such question. Until that was ever answered well, the question is
+            # what is wrong, and a service that works is not taken away for it.
+            self.checks[verdict.reason] = self.checks.get(verdict.reason, 0) + 1
+            return False
         if not self.proven:
             # Nothing speaks for it yet, nor against it: one result decides (as in HAProxy).
             self.health.suspect()
