@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.attempt.up import STALE, Up
+from ttagw.attempt.blame import FAILED
+from ttagw.core.balance import EQUAL, make
 from ttagw.errors import (
     GatewayError,
     UpstreamBrokenError,
@@ -316,8 +318,12 @@ def test_an_empty_idempotency_key_is_none() -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_who_fails_fast_does_not_look_fast(whole: bool) -> None:
     up = Up(2)
+    up.service.chooser = make("p2c", lambda: 0.0)
     made, _, attempt = up.sent(b"POST")
-    _answer(attempt, 500, whole, up)
-    if not whole:
+    if whole:
+        attempt.answered_whole(Reply(500, [], b""), up.clock())
+    else:
+        attempt.answered(Reply(500, []), RecordingSource(), up.clock())
         attempt.finished()
-    assert (made.status, up.instances[0].took) == (500, 0.0)
+    assert (made.status, up.instances[0].latency) == (500, FAILED)
+    assert FAILED > EQUAL

@@ -34,14 +34,26 @@ def check(config: Config) -> list[Finding]:
 
 def notices(config: Config) -> list[Finding]:
     """Every key that is as it should be, and has no effect beside another one."""
-    return [
-        (
-            ("services", name, "hash_key"),
-            f'has no effect: it is for balance = "hash", and balance is "{service.balance}"',
-        )
-        for name, service in config.services.items()
-        if service.balance != "hash" and "hash_key" in service.model_fields_set
+    found = [(("services", name, *key), text) for name, each in config.services.items() for key, text in _idle(each)]
+    found += [
+        (("routes", index, "hedge"), "has no effect: it is for GET, which is not among the methods")
+        for index, route in enumerate(config.routes)
+        if route.hedge and route.methods and "GET" not in route.methods
     ]
+    return found
+
+
+def _idle(service: Service) -> Iterator[Finding]:
+    """Keys of a service that have no effect."""
+    given, checks = service.model_fields_set, service.health
+    if service.balance != "hash" and "hash_key" in given:
+        yield ("hash_key",), f'has no effect: it is for balance = "hash", and balance is "{service.balance}"'
+    if service.balance == "hash" and service.slow_start not in (0.0, Service.model_fields["slow_start"].default):
+        yield ("slow_start",), 'has no effect: with balance = "hash" the key decides who is asked, not a share'
+    for key in ("path", "expect"):
+        asked = ("http", "websocket") if key == "path" else ("http",)
+        if key in checks.model_fields_set and checks.type not in asked:
+            yield ("health", key), f'has no effect: it is for type = {" or ".join(asked)}, and type is "{checks.type}"'
 
 
 def _twice(key: str, values: Sequence[str]) -> Iterator[Finding]:
