@@ -1,0 +1,108 @@
+"""What the gateway itself can answer instead of a service's answer: one type per fact.
+
+Each error carries the HTTP status, a stable `code` (documented in docs/errors.rst, never changed once published), and
+who is to blame. The wording is for the person who reads it: calm, and free of blame. `reason` is for the log: a short
+fixed token, never anything the client sent.
+"""
+
+from __future__ import annotations
+
+from ttagw.errors.access import (
+    CheckingBusyError,
+    CredentialsRefusedError,
+    CredentialsRequiredError,
+    NotAllowedError,
+    TooManyRefusalsError,
+)
+from ttagw.errors.admin import (
+    InstanceConflictError,
+    InstanceNotFoundError,
+    InvalidDocumentError,
+    MediaTypeError,
+    NotInTimeError,
+    RegistryFullError,
+    ServiceNotFoundError,
+    TooManyReadersError,
+)
+from ttagw.errors.base import (
+    Blame,
+    GatewayError,
+    InternalError,
+)
+from ttagw.errors.request import (
+    BadTargetError,
+    BodyTooLargeError,
+    ClientClosedError,
+    ExpectationError,
+    HeadersTooLargeError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    MethodRefusedError,
+    RequestTimeoutError,
+    RouteNotFoundError,
+    TooManyConnectionsError,
+    UpgradeRefusedError,
+    UriTooLongError,
+)
+from ttagw.errors.upstream import (
+    CircuitOpenError,
+    ConnectTimeoutError,
+    NoInstanceError,
+    UpstreamBrokenError,
+    UpstreamBusyError,
+    UpstreamClosedError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
+
+__all__ = [
+    "BadTargetError",
+    "Blame",
+    "BodyTooLargeError",
+    "CheckingBusyError",
+    "CircuitOpenError",
+    "ClientClosedError",
+    "ConnectTimeoutError",
+    "CredentialsRefusedError",
+    "CredentialsRequiredError",
+    "ExpectationError",
+    "GatewayError",
+    "HeadersTooLargeError",
+    "InstanceConflictError",
+    "InstanceNotFoundError",
+    "InternalError",
+    "InvalidDocumentError",
+    "MalformedRequestError",
+    "MediaTypeError",
+    "MethodNotAllowedError",
+    "MethodRefusedError",
+    "NoInstanceError",
+    "NotAllowedError",
+    "NotInTimeError",
+    "RegistryFullError",
+    "RequestTimeoutError",
+    "RouteNotFoundError",
+    "ServiceNotFoundError",
+    "TooManyConnectionsError",
+    "TooManyReadersError",
+    "TooManyRefusalsError",
+    "UpgradeRefusedError",
+    "UpstreamBrokenError",
+    "UpstreamBusyError",
+    "UpstreamClosedError",
+    "UpstreamTimeoutError",
+    "UpstreamUnavailableError",
+    "UriTooLongError",
+    "catalogue",
+]
+
+
+def catalogue() -> tuple[type[GatewayError], ...]:
+    """Every error there is, by status and code: what docs/errors.rst lists."""
+    found: dict[str, type[GatewayError]] = {}
+    todo: list[type[GatewayError]] = [GatewayError]
+    while todo:
+        kind = todo.pop()
+        todo.extend(kind.__subclasses__())
+        found.setdefault(kind.code, kind)
+    return tuple(sorted(found.values(), key=lambda kind: (kind.status, kind.code)))
