@@ -48,13 +48,25 @@ class Histogram:
 class RouteCells:
     """What is counted for one route."""
 
-    __slots__ = ("bytes_in", "bytes_out", "in_flight", "refusals", "requests", "seconds", "tries", "upstream_seconds")
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "dry_runs",
+        "in_flight",
+        "refusals",
+        "requests",
+        "seconds",
+        "tries",
+        "upstream_seconds",
+    )
 
     def __init__(self) -> None:
         self.requests: dict[tuple[bytes, int], int] = {}
         """By method and status."""
         self.refusals: dict[str, int] = {}
         """By reason: answers that the gateway gave itself, and exchanges that were cut."""
+        self.dry_runs: dict[str, int] = {}
+        """By reason: requests that were let through, and would not be without `dry_run`."""
         self.seconds = Histogram()
         self.upstream_seconds = Histogram()
         self.in_flight = 0
@@ -124,6 +136,9 @@ class Metrics:
         refusals = CounterMetricFamily(
             "ttagw_refusals", "Requests not answered by a service.", labels=["route", "reason"]
         )
+        shadows = CounterMetricFamily(
+            "ttagw_dry_run_refusals", "Requests let through by dry_run.", labels=["route", "reason"]
+        )
         tries = CounterMetricFamily(
             "ttagw_upstream_tries", "Requests sent, or meant to be, to an instance.", labels=["route"]
         )
@@ -139,10 +154,12 @@ class Metrics:
                 requests.add_metric([name, method.decode("ascii"), str(status)], count)
             for reason, count in list(cells.refusals.items()):
                 refusals.add_metric([name, reason], count)
+            for reason, count in list(cells.dry_runs.items()):
+                shadows.add_metric([name, reason], count)
             tries.add_metric([name], cells.tries)
             taken.add_metric([name], cells.bytes_in)
             given.add_metric([name], cells.bytes_out)
             flying.add_metric([name], cells.in_flight)
             whole.add_metric([name], cells.seconds.buckets(), cells.seconds.total)
             upstream.add_metric([name], cells.upstream_seconds.buckets(), cells.upstream_seconds.total)
-        yield from (requests, refusals, tries, taken, given, flying, whole, upstream)
+        yield from (requests, refusals, shadows, tries, taken, given, flying, whole, upstream)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ttagw.core.forwarded import Peer
+    from ttagw.core.identity import Identity
     from ttagw.errors import GatewayError
     from ttagw.pipeline import Route
 
@@ -182,7 +183,9 @@ class Exchange:
         "body",
         "bytes_out",
         "client",
+        "credentials",
         "deadline",
+        "dry_run",
         "entered",
         "expects",
         "failed",
@@ -190,6 +193,7 @@ class Exchange:
         "forwarded",
         "host",
         "id",
+        "identity",
         "instance",
         "keep_alive",
         "length",
@@ -228,6 +232,12 @@ class Exchange:
         self.authority = b""
         self.fields: Fields = []
         """The end-to-end fields that go on to a service, in their order and spelling."""
+        self.credentials: Fields | None = None
+        """What says who is asking, with lower-case names, in the order in which it came; shared: read only."""
+        self.identity: Identity | None = None
+        """Who is asking, verified."""
+        self.dry_run = ""
+        """Why it would have been refused, were that not only tried out."""
         self.forwarded = b""
         """The prepared lines that tell a service where the request came from."""
         self.version = 1

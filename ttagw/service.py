@@ -27,6 +27,7 @@ from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.core.routing import Pattern, Table
 from ttagw.fleet import Fleet
 from ttagw.fleet_metrics import names_metrics
+from ttagw.identities import Identities
 from ttagw.layers.bounds import Bounds
 from ttagw.layers.fields import ChangeFields, FieldChanges
 from ttagw.layers.observe import Observe
@@ -54,7 +55,7 @@ FEW_FILES = 4
 """Open files that are left for what is neither a client nor a service: logs, mainly."""
 
 
-def layers(config: Config, metrics: Metrics, access: AccessLog) -> list[Layer]:
+def layers(config: Config, metrics: Metrics, access: AccessLog, identities: Identities) -> list[Layer]:
     """The layers of every route, outermost first. New ones go where architecture says: after observe, before bounds."""
     changes = {
         route.name: FieldChanges(route.set_request_headers, route.set_response_headers, route.remove_response_headers)
@@ -62,6 +63,7 @@ def layers(config: Config, metrics: Metrics, access: AccessLog) -> list[Layer]:
     }
     return [
         Observe(metrics, access, time.monotonic),
+        *identities.layers(),  # who it is, whether they may, what services are told
         Bounds(),
         ChangeFields(changes),
     ]
@@ -91,6 +93,8 @@ class Gateway(MultiService):
         self.upstreams = self._services()
         self.fallbacks = {name: Fallback(each) for name, each in config.fallbacks.items()}
         self.fleet = Fleet(config, self.upstreams, self._around, self.dns)
+        keys = self._keys()
+        self.identities = Identities(config, keys, reactor)
         self.pipeline = Pipeline(render)
         self.site = self._site()
         self.metrics.add(self._own_metrics)
@@ -106,7 +110,7 @@ class Gateway(MultiService):
                 metrics,
                 directory=self.fleet.directory,
                 events=self.fleet.events,
-                keys=self._keys(),
+                keys=keys,
                 reactor=reactor,
             )
             wanted.append((config.gateway.admin, admin))
@@ -125,7 +129,7 @@ class Gateway(MultiService):
 
     def _site(self) -> GatewaySite:
         config = self._config
-        stack = layers(config, self.metrics, self.access)
+        stack = layers(config, self.metrics, self.access, self.identities)
         outermost = stack[:1]
         most = config.http.max_body
         routes = [(_pattern(each), self._route(each).bind(stack)) for each in config.routes]
@@ -173,6 +177,7 @@ class Gateway(MultiService):
         self.access_file.start()
         self._flushing.start(FLUSH, now=False)
         self.fleet.start()
+        self.identities.start()
         super().startService()
         self.log.info(
             "ttagw {version} serves {routes} routes of {services} services",
@@ -188,6 +193,7 @@ class Gateway(MultiService):
         if self.site.channels:
             self.log.info("finishing {count} connections", count=len(self.site.channels))
             await self._until_drained()
+        await self.identities.stop()
         await self.fleet.stop()
         for service in self.upstreams.values():
             for instance in service.instances:

@@ -36,7 +36,8 @@ def forward_to(pick: Pick, rewrite: Rewrite | None, hedge: float = 0.0) -> Forwa
 
 
 def split(shares: Sequence[tuple[Service, int]], salt: str) -> Pick:
-    """Divides people between services by weight. Sticky: an address stays where it is as long as the weights do.
+    """Divides people between services by weight. Sticky: a user stays where they are as long as the weights do; so does
+    the address of those who are not known.
 
     `salt` (the route's name) keeps two splits independent of each other.
     """
@@ -44,7 +45,8 @@ def split(shares: Sequence[tuple[Service, int]], salt: str) -> Pick:
     key = salt.encode()
 
     def pick(exchange: Exchange) -> Service:
-        digest = blake2b(exchange.client.encode(), key=key[:64], digest_size=8).digest()
+        who = exchange.client if exchange.identity is None else exchange.identity.user
+        digest = blake2b(who.encode(), key=key[:64], digest_size=8).digest()
         place = int.from_bytes(digest, "big") % total
         for service, weight in shares:
             if place < weight:

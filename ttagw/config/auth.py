@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ttagw.config.base import Listing, Name, NotEmpty, OptionalWebUrl, Section, Texts
+from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, OptionalWebUrl, Section, Texts
 from ttagw.config.gateway import MANY
 from ttagw.config.units import Duration, DurationOrNone
 
@@ -57,6 +57,9 @@ class Role(Section):
     """Its own permissions."""
     inherits: Texts = ()
     """Roles whose permissions it has as well."""
+    break_glass: bool | None = None
+    """Whether it may break the glass: reach somebody it does not care for, with a reason, for a while. Default: only
+    `therapist`."""
 
 
 class ApiKeys(Section):
@@ -65,6 +68,70 @@ class ApiKeys(Section):
     file: str = ""
     """TOML file of names, hashes, roles and permissions, made by `ttagw key new` and read again when it changes; "" is
     none."""
+
+
+class Client(Section):
+    """A program that shows a certificate."""
+
+    name: Name
+    """What it is called here; its `X-User-ID`."""
+    match: Annotated[
+        str,
+        Matches(
+            r"(?:dns|uri|email|cn):[\x21-\x7e]+|subject:[\x20-\x7e]+",
+            "one of dns:NAME, uri:URI, email:ADDRESS (from the alternative names), cn:NAME, subject:DN such as "
+            '"subject:CN=core-gameplay,O=TTA"',
+        ),
+    ]
+    """What its certificate says: `dns:`, `uri:` or `email:` and an alternative name, `cn:` and the common name of a
+    certificate without alternative names, or `subject:` and the whole subject (RFC 4514)."""
+    roles: Texts = ("service",)
+    """What it may do, by role."""
+    permissions: Texts = ()
+    """And by permission."""
+
+
+class Certificates(Section):
+    """Callers that show certificates, at every `ssl:` listener."""
+
+    ca: str = ""
+    """PEM file of the authorities whose certificates are accepted; "" asks nobody for one."""
+    clients: Listing[Client] = ()
+    """Who they are. A good certificate of nobody here is none."""
+
+
+class Care(Section):
+    """Where to ask who cares for whom, when a token does not say so."""
+
+    service: OptionalName = ""
+    """The service that is asked; "" is none. It answers 2xx for yes, 403 or 404 for no."""
+    path: Annotated[
+        str,
+        Matches(r"/[\x21\x24-\x3e\x40-\x7e]*", 'a path with {caller} and {person}, such as "/care/{caller}/{person}"'),
+    ] = "/care/{caller}/{person}"
+    """What it is asked for, by GET."""
+    timeout: Duration = 1.0
+    """How long it may take; no answer is no access."""
+    cache: DurationOrNone = 60.0
+    """How long its answer is good for."""
+
+
+class BreakGlass(Section):
+    """Access to somebody whom the caller does not care for, in an emergency."""
+
+    lasts: Duration = 900.0
+    """How long it is open after a reason was given."""
+
+
+class Lockout(Section):
+    """What failed logins lead to, for an address and for an account, on routes with `login`."""
+
+    failures: int = Field(default=5, ge=1, le=MANY)
+    """So many"""
+    window: Duration = 900.0
+    """in so long"""
+    lasts: Duration = 1800.0
+    """pause it for so long."""
 
 
 class UpstreamProof(Section):
@@ -82,7 +149,7 @@ class Auth(Section):
     cache: int = Field(default=10000, ge=0, le=MANY)
     """Verified tokens that are kept."""
     query_token: str = "access_token"  # noqa: S105 - the name of a parameter
-    """Query parameter with the token, for sockets only; "" is off."""
+    """Query parameter with the token, for sockets only, and never forwarded; "" is off."""
     forward_token: bool = False
     """Whether services get the token."""
     issuers: Listing[Issuer] = ()
@@ -93,3 +160,13 @@ class Auth(Section):
     """Callers that are programs."""
     upstream: UpstreamProof = UpstreamProof()
     """Proof for services."""
+    longest_life: Duration = 30 * 86400.0
+    """How far off the end of a token may be; one that never ends is not accepted."""
+    certificates: Certificates = Certificates()
+    """Callers that show certificates."""
+    care: Care = Care()
+    """Who cares for whom."""
+    break_glass: BreakGlass = BreakGlass()
+    """Access in an emergency."""
+    lockout: Lockout = Lockout()
+    """Failed logins."""

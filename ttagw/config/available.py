@@ -11,18 +11,12 @@ from typing import Any
 
 from ttagw.config.faults import Finding, Key, shown
 
-_TOKENS = "identities are"
 _SOCKETS = "WebSocket sessions are"
 
 _NOT_YET: dict[str, tuple[str, tuple[Any, ...]] | None] = {
     "gateway.workers": ("several workers are", (1,)),
     "gateway.proxy_protocol": ("the PROXY protocol is", (False,)),
     "routes.*.mirror": ("mirroring is", ("",)),
-    "routes.*.auth": ("checking tokens is", ("none",)),
-    "routes.*.roles": (_TOKENS, ([],)),
-    "routes.*.permissions": (_TOKENS, ([],)),
-    "routes.*.mfa": (_TOKENS, (False,)),
-    "routes.*.owner": (_TOKENS, ("",)),
     "routes.*.class": ("traffic classes are", ("normal",)),
     "routes.*.limits": ("rate limits are", ([],)),
     "routes.*.websocket": (_SOCKETS, (False,)),
@@ -38,10 +32,6 @@ _NOT_YET: dict[str, tuple[str, tuple[Any, ...]] | None] = {
     "abuse.deny": ("blocking addresses is", ([],)),
     "admission.adaptive": ("admission control is", (False,)),
     "abuse.*": ("blocking addresses is", ()),
-    "auth.issuers": ("checking tokens is", ([],)),
-    "auth.query_token": ("checking tokens is", ("",)),
-    "auth.api_keys": None,
-    "auth.*": ("checking tokens is", ()),
     "websocket.*": (_SOCKETS, ()),
     "safety.service": ("safety screening is", ("",)),
     "safety.refuse_at": ("safety screening is", ("",)),
@@ -74,7 +64,7 @@ def accepted(path: Key) -> tuple[Any, ...]:
 
 def check(document: dict[str, Any]) -> list[Finding]:
     """A finding for each key of a parsed document that asks for something that this version does not have."""
-    return [*_walk(document, ()), *_left_out(document), *_hashed(document)]
+    return list(_walk(document, ()))
 
 
 def _walk(value: Any, path: Key) -> Iterator[Finding]:
@@ -82,7 +72,7 @@ def _walk(value: Any, path: Key) -> Iterator[Finding]:
     if row is not None:
         feature, values = row
         if not any(value == each and type(value) is type(each) for each in values):
-            yield path, _refusal(feature, values, needed=path[::2] == ("routes", "auth"))
+            yield path, _refusal(feature, values)
     elif isinstance(value, dict):
         for name, each in value.items():
             yield from _walk(each, (*path, name))
@@ -107,40 +97,10 @@ def _pattern(path: Key) -> list[str]:
     return parts
 
 
-def _refusal(feature: str, values: tuple[Any, ...], *, needed: bool) -> str:
-    """`needed`: without the key it would mean the same, so it cannot just be removed."""
-    if needed:
-        return f"{feature} not available in this version; write {_written(values[0])}"
+def _refusal(feature: str, values: tuple[Any, ...]) -> str:
     sentence = f"{feature} not available in this version; remove the key"
     return f"{sentence} or write {_written(values[0])}" if values else sentence
 
 
 def _written(value: Any) -> str:
     return "[]" if value == [] else shown(value)
-
-
-def _left_out(document: dict[str, Any]) -> Iterator[Finding]:
-    """Leaving `auth` out means `required`."""
-    routes = document.get("routes")
-    for index, route in enumerate(routes if isinstance(routes, list) else ()):
-        if isinstance(route, dict) and "auth" not in route:
-            sentence = (
-                'auth is "required" when left out, and tokens cannot be checked in this version; write auth = "none"'
-            )
-            yield ("routes", index), sentence
-
-
-def _hashed(document: dict[str, Any]) -> Iterator[Finding]:
-    """Only some kinds of `hash_key` need identities, and one of them is the default."""
-    services = document.get("services")
-    for name, service in services.items() if isinstance(services, dict) else ():
-        if not isinstance(service, dict):
-            continue
-        given = "hash_key" in service
-        key = service.get("hash_key", "session")
-        if key in ("session", "user") and (given or service.get("balance") == "hash"):
-            sentence = (
-                f'hash_key is "{key}"{"" if given else " when left out"}, and {_TOKENS} not available in this version; '
-                "write ip, header:NAME or cookie:NAME"
-            )
-            yield ("services", name, "hash_key" if given else "balance"), sentence

@@ -48,6 +48,7 @@ def _places(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
             yield issuer, "secret_file"
         yield from _in(auth.get("api_keys"), "file")
         yield from _in(auth.get("upstream"), "secret_file")
+        yield from _in(auth.get("certificates"), "ca")
     for route in _tables(document.get("routes")):
         yield route, "validate"
     safety = document.get("safety")
@@ -79,6 +80,7 @@ def missing(config: Config) -> list[Finding]:
         named += [(("auth", "issuers", index, key), getattr(issuer, key)) for key in ("jwks_file", "secret_file")]
     named.append((("auth", "api_keys", "file"), config.auth.api_keys.file))
     named.append((("auth", "upstream", "secret_file"), config.auth.upstream.secret_file))
+    named.append((("auth", "certificates", "ca"), config.auth.certificates.ca))
     named.append((("audit", "pseudonym_key_file"), config.audit.pseudonym_key_file))
     named.append((("safety", "lexicon"), config.safety.lexicon))
     named.append((("safety", "alerts", "secret_file"), config.safety.alerts.secret_file))
@@ -89,6 +91,7 @@ def missing(config: Config) -> list[Finding]:
     for index, issuer in enumerate(config.auth.issuers):
         findings += _short(("auth", "issuers", index, "secret_file"), issuer.secret_file)
     findings += _short(("safety", "alerts", "secret_file"), config.safety.alerts.secret_file)
+    findings += _short(("auth", "upstream", "secret_file"), config.auth.upstream.secret_file)
     access = Path(config.log.access.replace("\0", "?"))
     if "\0" in config.log.access:
         findings.append((("log", "access"), "a name cannot hold a NUL"))

@@ -10,6 +10,12 @@ from ttagw.config.model import Config
 from ttagw.config.routes import Route
 from ttagw.config.services import Service, place_of
 from ttagw.core.headers import PASS, REQUESTS, RESPONSES, TRUSTED
+from ttagw.core.rbac import PERMISSIONS
+
+_NOBODY = (
+    'lets nobody in: auth is "required", and without [[auth.issuers]], auth.api_keys.file and auth.certificates nobody '
+    "can be known"
+)
 
 
 def check(config: Config) -> list[Finding]:
@@ -40,6 +46,16 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
+    auth = config.auth
+    if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
+        found += [
+            (
+                ("routes", index, "auth") if "auth" in route.model_fields_set else ("routes", index),
+                _NOBODY,
+            )
+            for index, route in enumerate(config.routes)
+            if route.auth == "required"
+        ]
     return found
 
 
@@ -119,9 +135,23 @@ def _route(config: Config, route: Route) -> Iterator[Finding]:
             yield ("limits", index), f'there is no limit "{limit}"'
     if route.owner and "{" + route.owner + "}" not in route.path.split("/"):
         yield ("owner",), f'the path has no param "{{{route.owner}}}"'
+    yield from _access(config, route)
     for key in ("hosts", "methods", "roles", "permissions", "limits", "screen"):
         yield from _twice(key, getattr(route, key))
     yield from _fields(route)
+
+
+def _access(config: Config, route: Route) -> Iterator[Finding]:
+    """Who may use a route: what it asks for must be there for somebody to have."""
+    asked = [key for key in ("roles", "permissions", "mfa", "owner") if getattr(route, key)]
+    if route.auth == "none" and asked:
+        yield (asked[0],), 'has no meaning with auth = "none": nobody is asked who they are'
+    roles = {*PERMISSIONS, *config.auth.roles}
+    for index, role in enumerate(route.roles):
+        if role not in roles:
+            yield ("roles", index), f'there is no role "{role}"'
+    if route.login and "POST" not in (route.methods or ("POST",)):
+        yield ("login",), "is for POST, which is not among the methods"
 
 
 def _fields(route: Route) -> Iterator[Finding]:
@@ -157,7 +187,7 @@ def _issuers(config: Config) -> Iterator[Finding]:
     roles = {name: role.inherits for name, role in config.auth.roles.items()}
     for name, inherited in roles.items():
         for index, each in enumerate(inherited):
-            if each not in roles:
+            if each not in roles and each not in PERMISSIONS:
                 yield ("auth", "roles", name, "inherits", index), f'there is no role "{each}"'
         if _circular(roles, name):
             yield ("auth", "roles", name, "inherits"), "inherits from itself, directly or through others"

@@ -11,6 +11,7 @@ from ttagw.config.base import (
     FieldTable,
     Host,
     Listing,
+    Matches,
     Method,
     Name,
     NotEmpty,
@@ -76,6 +77,13 @@ class Route(Section):
     """Whether a second factor must have been verified."""
     owner: str = ""
     """The `{param}` that must be the caller, or one whom the caller cares for."""
+    dry_run: bool = False
+    """Decide who may, log it, and let everybody through."""
+    login: Annotated[str, Matches(r"(?:[A-Za-z_][A-Za-z0-9_.-]{0,63})?", 'the name of a field, such as "username"')] = (
+        ""
+    )
+    """Marks a login: the field of the JSON or form body that names the account, such as "username". Failures are
+    counted, see `[auth.lockout]`, and all of them look the same."""
     traffic_class: Literal["crisis", "therapeutic", "high", "normal", "low"] = Field(default="normal", alias="class")
     """`crisis`, `therapeutic`, `high`, `normal` or `low`."""
     limits: Texts = ()

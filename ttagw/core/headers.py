@@ -33,6 +33,8 @@ UPGRADE = 9
 EXPECT = 10
 REFUSE = 11
 """A name with an underscore: CGI-like services cannot tell it from the same name with a hyphen."""
+CREDENTIAL = 12
+"""What says who is asking, or why: for the gateway, and on to a service only where it is not the gateway's to judge."""
 
 IDENTITY = frozenset(
     (
@@ -72,6 +74,9 @@ _REQUEST: dict[bytes, int] = {
     b"host": HOST,
     b"expect": EXPECT,
     b"x-request-id": REQUEST_ID,
+    b"authorization": CREDENTIAL,
+    b"x-api-key": CREDENTIAL,
+    b"x-break-glass-reason": CREDENTIAL,
     b"forwarded": FORWARDED,
     b"x-forwarded-for": FORWARDED,
     b"x-forwarded-proto": FORWARDED,
@@ -93,11 +98,11 @@ _RESPONSE: dict[bytes, int] = {
 class Plan:
     """What to do with a head whose fields have certain names in a certain order."""
 
-    __slots__ = ("coding", "connection", "host", "keep", "length", "special")
+    __slots__ = ("coding", "connection", "credentials", "host", "keep", "length", "special")
 
     def __init__(self, kinds: Sequence[int], *, trusted: bool) -> None:
         passing = (PASS, TRUSTED) if trusted else (PASS,)
-        ignored = (*passing, DROP, TRUSTED) if trusted else (*passing, DROP, TRUSTED, FORWARDED, REQUEST_ID)
+        ignored = (*passing, DROP, TRUSTED, CREDENTIAL) + (() if trusted else (FORWARDED, REQUEST_ID))
         self.keep = _picker([place for place, kind in enumerate(kinds) if kind in passing], len(kinds))
         """Gives the fields that go on."""
         self.host = _only(kinds, HOST)
@@ -105,6 +110,8 @@ class Plan:
         self.length = _only(kinds, CONTENT_LENGTH)
         self.coding = _only(kinds, TRANSFER_ENCODING)
         self.connection = _only(kinds, CONNECTION)
+        self.credentials = tuple([place for place, kind in enumerate(kinds) if kind == CREDENTIAL])
+        """Places of what says who is asking."""
         self.special = tuple([(kind, place) for place, kind in enumerate(kinds) if kind not in (*ignored, HOST)])
         """Kind and place of every other field that means something here."""
 

@@ -8,10 +8,19 @@ fixed token, never anything the client sent.
 from __future__ import annotations
 
 from ttagw.errors.access import (
+    AccessRefusedError,
+    AccessUnknownError,
     CheckingBusyError,
     CredentialsRefusedError,
     CredentialsRequiredError,
+    CredentialsTwiceError,
+    GlassReasonError,
+    IdentityUnknownError,
+    LoginPausedError,
+    LoginRefusedError,
     NotAllowedError,
+    TokenExpiredError,
+    TokenRefusedError,
     TooManyRefusalsError,
 )
 from ttagw.errors.admin import (
@@ -56,6 +65,8 @@ from ttagw.errors.upstream import (
 )
 
 __all__ = [
+    "AccessRefusedError",
+    "AccessUnknownError",
     "BadTargetError",
     "Blame",
     "BodyTooLargeError",
@@ -65,13 +76,18 @@ __all__ = [
     "ConnectTimeoutError",
     "CredentialsRefusedError",
     "CredentialsRequiredError",
+    "CredentialsTwiceError",
     "ExpectationError",
     "GatewayError",
+    "GlassReasonError",
     "HeadersTooLargeError",
+    "IdentityUnknownError",
     "InstanceConflictError",
     "InstanceNotFoundError",
     "InternalError",
     "InvalidDocumentError",
+    "LoginPausedError",
+    "LoginRefusedError",
     "MalformedRequestError",
     "MediaTypeError",
     "MethodNotAllowedError",
@@ -83,6 +99,8 @@ __all__ = [
     "RequestTimeoutError",
     "RouteNotFoundError",
     "ServiceNotFoundError",
+    "TokenExpiredError",
+    "TokenRefusedError",
     "TooManyConnectionsError",
     "TooManyReadersError",
     "TooManyRefusalsError",

@@ -41,6 +41,8 @@ class Observe:
             reason = exchange.reason
             if reason:
                 cells.refusals[reason] = cells.refusals.get(reason, 0) + 1
+            if exchange.dry_run:
+                cells.dry_runs[exchange.dry_run] = cells.dry_runs.get(exchange.dry_run, 0) + 1
             cells.tries += exchange.tries
             cells.bytes_out += exchange.bytes_out
             if exchange.body is not NO_BODY:

@@ -17,7 +17,7 @@ MOST_LINES = 1000
 
 _JSON = (
     b'{"time":"%b%03dZ","request_id":"%b","client":"%b","route":"%b","method":"%b","path":"%b","status":%d,'
-    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"}\n'
+    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"%b}\n'
 )
 _COMBINED = b'%b - - [%b] "%b %b HTTP/1.%d" %d %d "-" "-"\n'
 
@@ -87,6 +87,7 @@ class AccessLog:
             exchange.tries,
             _failed(exchange.failed) if exchange.failed else b"[]",
             exchange.reason.encode("ascii"),
+            b',"dry_run":"%b"' % exchange.dry_run.encode("ascii") if exchange.dry_run else b"",
         )
 
     def _combined(self, exchange: Exchange, seconds: float, fraction: float) -> bytes:  # noqa: ARG002 - as `_json`

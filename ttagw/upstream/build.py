@@ -82,14 +82,26 @@ def _endpoint(reactor: Any, host: str, port: int, timeout: float) -> IStreamClie
 
 
 def _key(hash_key: str) -> Callable[[Exchange], bytes]:
-    """What `hash_key` hashes: `ip`, `header:NAME` or `cookie:NAME`."""
+    """What `hash_key` hashes: `session`, `user`, `ip`, `header:NAME` or `cookie:NAME`.
+
+    Of a caller without a session it is the user, of one who is not known the address.
+    """
     kind, _, name = hash_key.partition(":")
     wanted = name.lower().encode("ascii") if kind == "header" else name.encode("ascii")
     if kind == "header":
         return lambda exchange: exchange.value(wanted) or b""
     if kind == "cookie":
         return lambda exchange: _cookie(exchange, wanted)
+    if kind in ("session", "user"):
+        return lambda exchange: _person(exchange, session=kind == "session")
     return lambda exchange: exchange.client.encode("ascii")
+
+
+def _person(exchange: Exchange, *, session: bool) -> bytes:
+    identity = exchange.identity
+    if identity is None:
+        return exchange.client.encode("ascii")
+    return ((identity.session if session else "") or identity.user).encode("ascii")
 
 
 def _cookie(exchange: Exchange, name: bytes) -> bytes:

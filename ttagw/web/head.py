@@ -44,6 +44,8 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
     peer = exchange.peer
     plan = (TRUSTED_REQUESTS if peer.trusted else REQUESTS).of(raw)
     exchange.fields = plan.keep(raw)
+    if plan.credentials:
+        exchange.credentials = [(raw[place][0].lower(), raw[place][1].strip(b" \t")) for place in plan.credentials]
     if exchange.method in _NEVER:
         raise MethodRefusedError("never_offered", fields=((b"allow", SERVER_METHODS),))
     if plan.host < 0:
@@ -66,7 +68,7 @@ class KnownHead:
     nothing but its target needs no parser: the bytes around the target have been judged already.
     """
 
-    __slots__ = ("_authority", "_client", "_fields", "_forwarded", "_host", "_method", "end", "start")
+    __slots__ = ("_authority", "_client", "_credentials", "_fields", "_forwarded", "_host", "_method", "end", "start")
 
     def __init__(self, exchange: Exchange, end: bytes) -> None:
         """`end` is everything after the target. For a request without a body, as it was before any layer saw it."""
@@ -75,6 +77,7 @@ class KnownHead:
         self.end = end
         self._method = exchange.method
         self._fields = exchange.fields[:]
+        self._credentials = exchange.credentials
         self._authority = exchange.authority
         self._host = exchange.host
         self._forwarded = exchange.forwarded
@@ -91,6 +94,7 @@ class KnownHead:
             return False
         exchange.method = self._method
         exchange.fields = self._fields[:]
+        exchange.credentials = self._credentials
         exchange.authority = self._authority
         exchange.host = self._host
         exchange.forwarded = self._forwarded

@@ -1,0 +1,99 @@
+"""Layer: find out who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ttagw.core.identity import Identity
+from ttagw.errors import CredentialsRequiredError, GatewayError
+from ttagw.model import Exchange, Reply
+from ttagw.pipeline import Hooks, Route
+
+_BEARER = b"Bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a route wants to know about its callers."""
+
+    auth: Literal["required", "optional", "none"] = "required"
+    dry_run: bool = False
+
+
+class Authenticator(Protocol):
+    """Tells who has sent a request; see `ttagw.auth.authenticator`."""
+
+    def known(self, token: bytes) -> Identity | None:
+        """Who has this token, if that is remembered and still true. Costs next to nothing."""
+
+    def identify(self, exchange: Exchange) -> Identity | Deferred[Identity] | None:
+        """Who it is; None if nothing says so. Raises, or fails with, a `GatewayError`."""
+
+
+class Authenticate:
+    """401 without an identity that was verified, where a route requires one; where one is optional, 401 for a bad one.
+
+    In a dry run everybody is let through, and the exchange has the reason why not.
+    """
+
+    name = "authenticate"
+
+    def __init__(self, asked: Mapping[str, Asked], authenticator: Authenticator) -> None:
+        """`asked` by name of the route; a route that is not there asks nothing."""
+        self._asked = asked
+        self._authenticator = authenticator
+
+    def bind(self, route: Route) -> Hooks | None:
+        """Nothing on a route that asks for no identity."""
+        asked = self._asked.get(route.name)
+        if asked is None or asked.auth == "none":
+            return None
+        known = self._authenticator.known
+        identify = partial(_identify, self._authenticator, asked)
+        start = len(_BEARER)
+
+        def enter(exchange: Exchange) -> Deferred[Reply | None] | None:
+            credentials = exchange.credentials
+            if credentials is not None and len(credentials) == 1:
+                value = credentials[0][1]
+                if value[:start] == _BEARER:
+                    identity = known(value[start:])
+                    if identity is not None:
+                        exchange.identity = identity
+                        return None
+            return identify(exchange)
+
+        return Hooks(enter)
+
+
+def _identify(authenticator: Authenticator, asked: Asked, exchange: Exchange) -> Deferred[Reply | None] | None:
+    """The longer way: whoever is not remembered."""
+    try:
+        found = authenticator.identify(exchange)
+        if isinstance(found, Deferred):
+            return found.addCallbacks(_found, _refused, (exchange,), {}, (exchange, asked), {})
+        exchange.identity = found
+        if found is None and asked.auth == "required":
+            raise CredentialsRequiredError
+    except GatewayError as error:
+        if not asked.dry_run:
+            raise
+        exchange.dry_run = error.reason
+    return None
+
+
+def _found(identity: Identity, exchange: Exchange) -> None:
+    exchange.identity = identity
+
+
+def _refused(failure: Failure, exchange: Exchange, asked: Asked) -> Failure | None:
+    if asked.dry_run and isinstance(failure.value, GatewayError):
+        exchange.dry_run = failure.value.reason
+        return None
+    return failure
