@@ -3,9 +3,17 @@ as one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from random import random
 from typing import Any
 
+from prometheus_client.metrics_core import Metric
+from twisted.web.resource import Resource
+
+from ttagw.admin.callers import Callers
+from ttagw.attempt import Service
 from ttagw.auth.access import ByToken
 from ttagw.auth.authenticator import Authenticator, NoTokens
 from ttagw.auth.keys import Keys
@@ -13,32 +21,38 @@ from ttagw.auth.tokens import Tokens
 from ttagw.config import Config
 from ttagw.core.identity import Identity
 from ttagw.core.rbac import Requirement, Role, Roles
-from ttagw.layers.authenticate import Asked, Authenticate
-from ttagw.layers.authorise import Authorise, Terms
-from ttagw.layers.vouch import Vouch
-from ttagw.pipeline import Layer
+from ttagw.layers.authenticate import Asked
+from ttagw.layers.authorise import Terms
+from ttagw.layers.vouch import Assertion
+from ttagw.registry.events import Events
+from ttagw.store.base import Store
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What identities need of the rest of the gateway."""
+
+    reactor: Any
+    store: Store
+    events: Events
+    services: Mapping[str, Service]
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    random: Callable[[], float] = random
 
 
 class Identities:
     """Who is asking, and may they."""
 
-    def __init__(self, config: Config, keys: Keys | None, reactor: Any) -> None:
+    def __init__(self, config: Config, keys: Keys | None, around: Surroundings) -> None:
         """Raises `ConfigError` for key files that cannot be used."""
         self._config = config
         auth = config.auth
         self.roles = roles_of(config)
-        self.tokens = Tokens(auth, self.roles, self._check, reactor) if auth.issuers else None
+        self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
         self.authenticator = Authenticator(self.tokens or NoTokens(), keys, self.roles, self._check)
         self.access = ByToken()
-
-    def layers(self) -> Sequence[Layer]:
-        """The layers, in their order."""
-        auth = self._config.auth
-        return (
-            Authenticate(asked(self._config), self.authenticator),
-            Authorise(terms(self._config), self.access),
-            Vouch(forward=auth.forward_token, query_token=auth.query_token),
-        )
+        self.assertion: Assertion | None = None
 
     def _check(self, identity: Identity) -> None:
         """Raises a `GatewayError` for an identity that was revoked."""
@@ -52,6 +66,14 @@ class Identities:
         """End what is under way."""
         if self.tokens is not None:
             self.tokens.stop()
+
+    def pages(self, callers: Callers) -> Mapping[bytes, Resource]:  # noqa: ARG002
+        """What the admin side shows of it, by the first segment of the path; `callers` says who may."""
+        return {}
+
+    def metrics(self) -> Iterator[Metric]:
+        """What there is to tell Prometheus."""
+        yield from ()
 
 
 def roles_of(config: Config) -> Roles:

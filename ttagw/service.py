@@ -15,6 +15,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ttagw import __version__
+from ttagw.admin.callers import Callers
 from ttagw.admin.site import Readiness, admin_site
 from ttagw.attempt import Service, forward_to, split
 from ttagw.auth.keys import Keys, keys_from
@@ -27,10 +28,14 @@ from ttagw.core.rewrite import compile as compile_rewrite
 from ttagw.core.routing import Pattern, Table
 from ttagw.fleet import Fleet
 from ttagw.fleet_metrics import names_metrics
-from ttagw.identities import Identities
+from ttagw.identities import Identities, asked, terms
+from ttagw.identities import Surroundings as IdentitySurroundings
+from ttagw.layers.authenticate import Authenticate
+from ttagw.layers.authorise import Authorise
 from ttagw.layers.bounds import Bounds
 from ttagw.layers.fields import ChangeFields, FieldChanges
 from ttagw.layers.observe import Observe
+from ttagw.layers.vouch import Vouch
 from ttagw.listen import Listeners
 from ttagw.logs.access import AccessLog
 from ttagw.logs.file import LogFile
@@ -63,7 +68,9 @@ def layers(config: Config, metrics: Metrics, access: AccessLog, identities: Iden
     }
     return [
         Observe(metrics, access, time.monotonic),
-        *identities.layers(),  # who it is, whether they may, what services are told
+        Authenticate(asked(config), identities.authenticator),
+        Authorise(terms(config), identities.access),
+        Vouch(config.auth.forward_token, config.auth.query_token, identities.assertion),
         Bounds(),
         ChangeFields(changes),
     ]
@@ -94,23 +101,27 @@ class Gateway(MultiService):
         self.fallbacks = {name: Fallback(each) for name, each in config.fallbacks.items()}
         self.fleet = Fleet(config, self.upstreams, self._around, self.dns)
         keys = self._keys()
-        self.identities = Identities(config, keys, reactor)
+        around = IdentitySurroundings(reactor, self.fleet.store, self.fleet.events, self.upstreams)
+        self.identities = Identities(config, keys, around)
         self.pipeline = Pipeline(render)
         self.site = self._site()
         self.metrics.add(self._own_metrics)
         self.metrics.add(lambda: pool_metrics(self.upstreams))
         self.metrics.add(self.fleet.metrics)
+        self.metrics.add(self.identities.metrics)
         self.metrics.add(lambda: names_metrics(self.names))
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
+            callers = Callers(keys, time.monotonic)
             admin = admin_site(
                 config.gateway.name,
                 self.readiness,
                 metrics,
                 directory=self.fleet.directory,
                 events=self.fleet.events,
-                keys=keys,
+                callers=callers,
+                pages=self.identities.pages(callers),
                 reactor=reactor,
             )
             wanted.append((config.gateway.admin, admin))

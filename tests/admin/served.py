@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from tests.sockets import Raw
 from tests.twisted_hygiene import reactor, until
+from ttagw.admin.callers import Callers
 from ttagw.admin.channel import AdminSite
 from ttagw.admin.site import Readiness, admin_site
 from ttagw.auth.keys import Caller
@@ -184,7 +185,7 @@ async def serving(
     ready = Readiness(True, 1, False, {})
     clock = monotonic or Clock()
     site = admin_site(
-        "gw-1", lambda: ready, None, directory=directory, events=events, keys=keys, reactor=reactor, monotonic=clock
+        "gw-1", lambda: ready, None, directory=directory, events=events, callers=Callers(keys, clock), reactor=reactor
     )
     port = reactor.listenTCP(0, site, interface="127.0.0.1")
     admin = Admin(site, port.getHost().port)

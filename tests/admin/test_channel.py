@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 
 import pytest_twisted
 import trustme
@@ -14,6 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.admin.served import KEYS, MemoryDirectory, MemoryKeys, parsed, serving
 from tests.twisted_hygiene import reactor, until
+from ttagw.admin.callers import Callers
 from ttagw.admin.channel import ARRIVAL, IDLE, LINGER, MOST_BODY, MOST_CONNECTIONS, AdminSite
 from ttagw.admin.site import Readiness, admin_site
 from ttagw.testing import MemoryTransport
@@ -33,7 +35,12 @@ class Site:
         keys = MemoryKeys(**KEYS)
         self.directory = MemoryDirectory("players")
         self.site: AdminSite = admin_site(
-            "gw-1", lambda: READY, None, directory=self.directory, keys=keys, reactor=self.timers
+            "gw-1",
+            lambda: READY,
+            None,
+            directory=self.directory,
+            callers=Callers(keys, time.monotonic),
+            reactor=self.timers,
         )
 
     def connect(self) -> MemoryTransport:
@@ -227,7 +234,13 @@ async def test_over_tls_too() -> None:
     authority.configure_trust(client)
     pem = certificate.private_key_pem.bytes() + certificate.cert_chain_pems[0].bytes()
     ready = Readiness(True, 1, False, {})
-    site = admin_site("gw-1", lambda: ready, None, directory=MemoryDirectory("players"), keys=MemoryKeys(**KEYS))
+    site = admin_site(
+        "gw-1",
+        lambda: ready,
+        None,
+        directory=MemoryDirectory("players"),
+        callers=Callers(MemoryKeys(**KEYS), time.monotonic),
+    )
     port = reactor.listenSSL(0, site, PrivateCertificate.loadPEM(pem).options(), interface="127.0.0.1")
 
     def ask(length: int) -> tuple[int, bytes]:

@@ -298,5 +298,5 @@ async def test_in_the_threads_of_the_reactor(tmp_path: Path) -> None:
         await keys.check(key[:-2].encode() + b"AA")
     with pytest.raises(CredentialsRefusedError) as caught:
         await keys.check(NOBODY)
-    assert caught.value.fields == ((b"www-authenticate", b'Bearer error="invalid_token"'),)
+    assert caught.value.fields == ((b"www-authenticate", b'Bearer realm="tta", error="invalid_token"'),)
     assert not isinstance(caught.value, CheckingBusyError)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
 from twisted.internet.task import deferLater
+from twisted.web.resource import Resource
 
 from ttagw.admin.answers import Api, Folder, Given, finish
-from ttagw.admin.callers import Callers, Keys
+from ttagw.admin.callers import Callers
 from ttagw.admin.channel import AdminRequest, AdminSite
 from ttagw.admin.directory import Directory
 from ttagw.admin.services import Around, Services
@@ -38,14 +39,15 @@ def admin_site(
     *,
     directory: Directory | None = None,
     events: Events | None = None,
-    keys: Keys | None = None,
+    callers: Callers | None = None,
+    pages: Mapping[bytes, Resource] | None = None,
     reactor: Any = None,
-    monotonic: Callable[[], float] = time.monotonic,
 ) -> AdminSite:
     """The site for the admin port.
 
     Without `metrics` there is no `/metrics`, without `directory` no `/services`, without `events` no `/events`; without
-    `keys` nothing can be changed. `reactor` counts deadlines; None: the one that runs.
+    `callers` nothing can be changed. `pages`: what else there is, by the first segment of its path. `reactor` counts
+    deadlines; None: the one that runs.
     """
 
     def readiness() -> tuple[int, bytes, bytes]:
@@ -60,7 +62,9 @@ def admin_site(
     if metrics is not None:
         root.putChild(b"metrics", Scrape(metrics))
     if directory is not None:
-        root.putChild(b"services", Services(Around(directory, Callers(keys, monotonic))))
+        root.putChild(b"services", Services(Around(directory, callers or Callers(None, time.monotonic))))
+    for path, page in (pages or {}).items():
+        root.putChild(path, page)
     site = AdminSite(root, reactor)
     if events is not None:
         stream = EventStream(events, site.reactor)

@@ -25,7 +25,7 @@ class Vouch:
 
     name = "vouch"
 
-    def __init__(self, *, forward: bool, query_token: str, assertion: Assertion | None = None) -> None:
+    def __init__(self, forward: bool, query_token: str, assertion: Assertion | None = None) -> None:
         self._forward = forward
         self._query_token = query_token.encode("utf-8")
         self._assertion = assertion
