@@ -32,7 +32,7 @@ class Site:
 
     def __init__(self) -> None:
         self.timers = Timers()
-        keys = MemoryKeys(**KEYS)
+        callers = Callers(MemoryKeys(**KEYS), time.monotonic)
         self.directory = MemoryDirectory("players")
         self.site: AdminSite = admin_site(
             "gw-1",

@@ -338,10 +338,10 @@ async def test_the_two_places_of_a_key() -> None:
     async with serving(MemoryDirectory("players"), MemoryKeys(**KEYS)) as admin:
         none = await admin.ask("PUT", PLACE, URL)
         assert problem(none) == (401, "credentials_required")
-        assert none.fields["www-authenticate"] == "Bearer"
+        assert none.fields["www-authenticate"] == 'Bearer realm="tta"'
         wrong = await admin.ask("PUT", PLACE, URL, key="other")
         assert problem(wrong) == (401, "credentials_refused")
-        assert wrong.fields["www-authenticate"] == 'Bearer error="invalid_token"'
+        assert wrong.fields["www-authenticate"] == 'Bearer realm="tta", error="invalid_token"'
         assert b"other" not in wrong.body
         basic = {"authorization": "Basic cGxheWVycw==", "x-api-key": "players"}
         assert problem(await admin.ask("PUT", PLACE, URL, fields=basic)) == (401, "credentials_required")
