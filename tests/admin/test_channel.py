@@ -39,7 +39,7 @@ class Site:
             lambda: READY,
             None,
             directory=self.directory,
-            callers=Callers(keys, time.monotonic),
+            callers=callers,
             reactor=self.timers,
         )
 
