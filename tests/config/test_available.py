@@ -20,10 +20,6 @@ ROWS = """
 gateway.workers = 2                         | several workers are | 1
 gateway.proxy_protocol = true               | the PROXY protocol is | false
 route mirror = "a"                          | mirroring is | ""
-route roles = ["r"]                         | identities are | []
-route permissions = ["p"]                   | identities are | []
-route mfa = true                            | identities are | false
-route owner = "id"                          | identities are | ""
 route class = "crisis"                      | traffic classes are | "normal"
 route limits = ["l"]                        | rate limits are | []
 route websocket = true                      | WebSocket sessions are | false
@@ -40,11 +36,6 @@ admission.adaptive = true                   | admission control is | false
 abuse.threshold = "200/min"                 | blocking addresses is |
 abuse.allow = ["10.0.0.0/8"]                | blocking addresses is | []
 abuse.deny = ["10.0.0.0/8"]                 | blocking addresses is | []
-auth.leeway = "30s"                         | checking tokens is |
-auth.issuers = [{issuer = "i"}]             | checking tokens is | []
-auth.query_token = "t"                      | checking tokens is | ""
-auth.roles.patient.inherits = []            | checking tokens is |
-auth.upstream.secret_file = "s"             | checking tokens is |
 websocket.ping = "25s"                      | WebSocket sessions are |
 websocket.idle.normal = "1m"                | WebSocket sessions are |
 safety.budget = "200ms"                     | safety screening is |
@@ -73,12 +64,24 @@ fallbacks.f.regions.US.text = "x"
 service balance = "hash", hash_key = "ip"
 service balance = "hash", hash_key = "header:x"
 service balance = "hash", hash_key = "cookie:x"
+service balance = "hash", hash_key = "session"
+service balance = "hash", hash_key = "user"
+service balance = "hash"
 service tls = {ca = "c", server_name = "s"}
 route hosts = ["a"], methods = ["GET"], headers = {limits = "x"}, service = "a", split = {a = 1}, rewrite = "/x"
 route timeout = "1s", max_body = 1, set_request_headers = {a = "b"}, set_response_headers = {a = "b"}
 route remove_response_headers = ["class"]
+route auth = "required"
+route auth = "optional", roles = ["patient"], permissions = ["p"], mfa = true, owner = "id", dry_run = true
+route login = "username"
 log = {access = "-", format = "combined", level = "debug"}
 auth.api_keys = {file = "k"}
+auth = {leeway = "30s", cache = 1, query_token = "t", forward_token = true, longest_life = "1d"}
+auth.issuers = [{issuer = "i", jwks_file = "j"}]
+auth.roles.patient = {permissions = ["p"], inherits = [], break_glass = true}
+auth.upstream.secret_file = "s"
+auth.certificates = {ca = "c", clients = [{name = "a", match = "dns:a"}]}
+auth = {care = {service = "s"}, break_glass = {lasts = "1s"}, lockout = {failures = 3, window = "1s", lasts = "1s"}}
 safety.alerts = {webhooks = ["https://oncall.tta.example/x"]}
 metrics = {enabled = false}
 limits = {}
@@ -127,22 +130,8 @@ def test_a_number_is_not_a_truth() -> None:
     ]
 
 
-def test_leaving_auth_out_means_required() -> None:
-    sentence = 'auth is "required" when left out, and tokens cannot be checked in this version; write auth = "none"'
-    assert check({"routes": [{"auth": "none"}, {}, 5]}) == [(("routes", 1), sentence)]
-
-
-@pytest.mark.parametrize(
-    ("service", "key", "told"),
-    [
-        ({"balance": "hash"}, "balance", 'hash_key is "session" when left out'),
-        ({"balance": "hash", "hash_key": "user"}, "hash_key", 'hash_key is "user"'),
-        ({"hash_key": "session"}, "hash_key", 'hash_key is "session"'),
-    ],
-)
-def test_what_is_hashed_may_need_identities(service: dict[str, Any], key: str, told: str) -> None:
-    sentence = f"{told}, and identities are not available in this version; write ip, header:NAME or cookie:NAME"
-    assert check({"services": {"a": service, "b": 5, "c": {}}}) == [(("services", "a", key), sentence)]
+def test_leaving_auth_out_is_no_gap() -> None:
+    assert check({"routes": [{"auth": "none"}, {}, 5]}) == []
 
 
 def test_values_of_the_wrong_form_are_left_to_others() -> None:
@@ -154,13 +143,6 @@ def test_what_is_missing_can_be_asked_by_key() -> None:
     assert missing_feature(("upstream", "keepalive")) == ""
     assert missing_feature(()) == ""
     assert missing_feature(("auth", "api_keys")) == missing_feature(("auth", "api_keys", "file")) == ""
-    assert accepted(("routes", 3, "auth")) == ("none",)
+    assert missing_feature(("routes", 3, "auth")) == missing_feature(("auth", "issuers")) == ""
+    assert accepted(("routes", 3, "class")) == ("normal",)
     assert json.dumps(accepted(("upstream", "keepalive"))) == "[]"
-
-
-@pytest.mark.parametrize("auth", ["required", "optional"])
-def test_nobody_is_told_to_remove_a_key_that_would_be_refused_when_it_is_left_out(auth: str) -> None:
-    assert check(document(f'route auth = "{auth}"')) == [
-        (("routes", 0, "auth"), 'checking tokens is not available in this version; write "none"')
-    ]
-    assert check(document('route auth = "none"')) == []

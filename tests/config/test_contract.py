@@ -25,17 +25,25 @@ services.breaker: consecutive_failures failure_ratio minimum_calls window slow_c
 routes: name path hosts methods headers service split mirror rewrite auth roles permissions mfa owner class limits
 routes: timeout max_body websocket screen validate cache cors set_request_headers set_response_headers
 routes: remove_response_headers compress hedge
+routes: dry_run login
 routes.cors: origins credentials max_age
 limits: rate burst key roles classes on_store_failure dry_run
 classes: reserved rate
 admission: in_flight adaptive
 abuse: threshold block_for allow deny
 auth: leeway cache query_token forward_token issuers roles api_keys upstream
+auth: longest_life certificates care break_glass lockout
 auth.issuers: issuer audience algorithms jwks_url jwks_file secret_file jwks_refresh role_claim role_map
 auth.issuers: permissions_claim care_claim
 auth.roles: permissions inherits
+auth.roles: break_glass
 auth.api_keys: file
 auth.upstream: secret_file
+auth.certificates: ca clients
+auth.certificates.clients: name match roles permissions
+auth.care: service path timeout cache
+auth.break_glass: lasts
+auth.lockout: failures window lasts
 websocket: max_connections per_user max_message rate ping ping_timeout idle origins resume resume_messages session
 websocket.idle: normal therapeutic crisis
 websocket.session: target maximum remind_every
@@ -64,10 +72,17 @@ services.health = { unhealthy_after = 3, healthy_after = 2, expect = [200] }
 services.breaker = { consecutive_failures = 5, failure_ratio = 0.5, minimum_calls = 10 }
 services.breaker = { window = "30s", slow_call = "10s", slow_ratio = 1.0, open_for = "1m", half_open_calls = 3 }
 routes = { hosts = [], methods = [], headers = {}, mirror = "", rewrite = "", auth = "required", class = "normal" }
+routes = { roles = [], permissions = [], mfa = false, owner = "", dry_run = false, login = "" }
 routes = { limits = [], websocket = false, remove_response_headers = [], compress = false, hedge = "", cache = "" }
 admission = { in_flight = 1000, adaptive = true }
 abuse = { threshold = "200/min", block_for = "15m", allow = [], deny = [] }
 auth = { leeway = "30s", cache = 10000, query_token = "access_token", forward_token = false }
+auth = { longest_life = "30d" }
+auth.certificates = { ca = "", clients = [] }
+auth.certificates.clients = { roles = ["service"], permissions = [] }
+auth.care = { service = "", path = "/care/{caller}/{person}", timeout = "1s", cache = "1m" }
+auth.break_glass = { lasts = "15m" }
+auth.lockout = { failures = 5, window = "15m", lasts = "30m" }
 auth.issuers = { algorithms = ["RS256", "ES256", "EdDSA"], jwks_refresh = "10m", role_claim = "role" }
 websocket = { max_connections = 10000, per_user = 5, max_message = "64KiB", rate = "10/2s", ping = "25s" }
 websocket = { ping_timeout = "20s", resume = "5m", resume_messages = 1000 }

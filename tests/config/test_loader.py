@@ -40,19 +40,14 @@ def test_sections_are_values_of_the_right_types(read: Callable[..., Config]) -> 
 def test_all_faults_are_told_at_once_by_line(faults: Callable[..., Any]) -> None:
     told = faults(
         '[http]\nmax_uri = "8 kilo"\nno_such = 1\n[services.a]\ninstances = ["http://h"]\ndependencies = ["b"]\n'
-        '[[routes]]\nname = "r"\npath = "/r"\nservice = "c"\nmfa = true\n[log]\nformat = "xml"\n'
+        '[[routes]]\nname = "r"\npath = "/r"\nservice = "c"\ncompress = true\n[log]\nformat = "xml"\n'
     )
     assert told == [
         (2, "http.max_uri", 'expected a size such as "8KiB", "10MiB" or a number of bytes, got "8 kilo"'),
         (3, "http.no_such", "there is no such key here"),
         (6, "services.a.dependencies[0]", 'there is no service "b"'),
-        (
-            7,
-            "routes[0]",
-            'auth is "required" when left out, and tokens cannot be checked in this version; write auth = "none"',
-        ),
         (10, "routes[0].service", 'there is no service "c"'),
-        (11, "routes[0].mfa", "identities are not available in this version; remove the key or write false"),
+        (11, "routes[0].compress", "compression is not available in this version; remove the key or write false"),
         (13, "log.format", 'expected json or combined, got "xml"'),
     ]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
+from ttagw.config import Fault, load
 from ttagw.config.model import Config
 from ttagw.config.references import notices
 
@@ -27,6 +29,54 @@ def test_what_has_no_effect_is_told(text: str, key: str) -> None:
     [(found, sentence)] = notices(Config.model_validate(tomllib.loads(text)))
     assert ".".join(map(str, found)) == key
     assert sentence.startswith("has no effect: ")
+
+
+NOBODY = (
+    'lets nobody in: auth is "required", and without [[auth.issuers]], auth.api_keys.file and auth.certificates nobody '
+    "can be known"
+)
+OPEN = 'services.a = {instances = ["http://h"]}\nroutes = [{name = "r", path = "/", service = "a"%s}]\n'
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ("", ("routes", 0)),
+        (', auth = "required"', ("routes", 0, "auth")),
+        (', auth = "required", dry_run = false', ("routes", 0, "auth")),
+    ],
+)
+def test_a_route_that_lets_nobody_in_is_told(keys: str, place: tuple[str | int, ...]) -> None:
+    assert notices(Config.model_validate(tomllib.loads(OPEN % keys))) == [(place, NOBODY)]
+
+
+def test_each_such_route_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "ttagw.toml"
+    begin = '[[routes]]\nservice = "a"\nname = '
+    file.write_text(
+        f'[services.a]\ninstances = ["http://h"]\n{begin}"x"\npath = "/x"\n'
+        f'{begin}"y"\npath = "/y"\nauth = "required"\n{begin}"z"\npath = "/z"\nauth = "none"\n'
+    )
+    told: list[Fault] = []
+    load(file, {}, notice=told.append)
+    assert [(fault.line, fault.key, fault.message) for fault in told] == [
+        (3, "routes[0]", NOBODY),
+        (11, "routes[1].auth", NOBODY),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OPEN % ', auth = "none"',
+        OPEN % ', auth = "optional"',
+        OPEN % "" + 'auth.issuers = [{issuer = "i", jwks_file = "j"}]',
+        OPEN % "" + 'auth.api_keys.file = "k"',
+        OPEN % "" + 'auth.certificates = {ca = "c", clients = [{name = "x", match = "dns:x"}]}',
+    ],
+)
+def test_a_route_that_somebody_can_come_through_is_not(text: str) -> None:
+    assert notices(Config.model_validate(tomllib.loads(text))) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ttagw.config.references import check
 from ttagw.config.validation import validate
 
 REDIS = "more than one worker needs a Redis store: state is shared, never split"
+NOBODY_IS_ASKED = 'has no meaning with auth = "none": nobody is asked who they are'
 A = 'services.a = {instances = ["http://h"]}\n'
 
 
@@ -143,6 +144,25 @@ def found(text: str) -> list[tuple[str, str]]:
             "HMAC goes with secret_file, everything else with jwks",
         ),
         ('auth.roles.a.inherits = ["b"]', "auth.roles.a.inherits[0]", 'there is no role "b"'),
+        (
+            route('service = "a", roles = ["patient", "captain"]'),
+            "routes[0].roles[1]",
+            'there is no role "captain"',
+        ),
+        (route('service = "a", auth = "none", roles = ["patient"]'), "routes[0].roles", NOBODY_IS_ASKED),
+        (route('service = "a", auth = "none", permissions = ["p"]'), "routes[0].permissions", NOBODY_IS_ASKED),
+        (route('service = "a", auth = "none", mfa = true'), "routes[0].mfa", NOBODY_IS_ASKED),
+        (route('service = "a", auth = "none", owner = "id"', "/r/{id}"), "routes[0].owner", NOBODY_IS_ASKED),
+        (
+            route('service = "a", auth = "none", roles = ["patient"], mfa = true'),
+            "routes[0].roles",
+            NOBODY_IS_ASKED,
+        ),
+        (
+            route('service = "a", login = "username", methods = ["GET", "PUT"]'),
+            "routes[0].login",
+            "is for POST, which is not among the methods",
+        ),
         ('safety.service = "screen"', "safety.service", 'there is no service "screen"'),
         (
             'fallbacks.f.regions.EU.text = "help"',
@@ -169,6 +189,11 @@ def test_one_sentence_for_what_does_not_fit(text: str, key: str, sentence: str) 
         route('service = "a", set_response_headers = {server = "x"}, remove_response_headers = ["via"]'),
         'auth.issuers = [{issuer = "i", secret_file = "s", algorithms = ["HS256"]}]',
         'auth.roles = {a = {inherits = ["b"]}, b = {}}',
+        'auth.roles.a.inherits = ["patient", "guest"]',
+        "auth.roles.captain = {}\n" + route('service = "a", roles = ["captain", "patient", "service"]'),
+        route('service = "a", auth = "optional", roles = ["therapist"], permissions = ["p"], mfa = true'),
+        route('service = "a", auth = "none", login = "username", dry_run = true'),
+        route('service = "a", login = "username", methods = ["GET", "POST"]'),
         'fallbacks.f = {regions = {EU = {text = "help"}}, default_region = "EU"}',
     ],
 )

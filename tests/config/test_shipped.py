@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from ttagw.checks import EXTRA
 from ttagw.config import Config, Fault, load
 from ttagw.config.schema import fields, model_of
+from ttagw.core.rbac import BREAK_GLASS, PERMISSIONS
+from ttagw.identities import roles_of
 
 FILE = Path(__file__).parents[2] / "etc" / "ttagw.toml"
 LINES = FILE.read_text().splitlines()
@@ -28,8 +30,15 @@ SINGLE = [
 """Keys that are switched off in tables that are not."""
 
 
-def blocks() -> list[tuple[int, int]]:
-    """First and last line of tables that are switched off with all of their keys."""
+def blocks(*, available: bool) -> list[tuple[int, int]]:
+    """First and last line of tables that are switched off with all of their keys: examples that are `available`, or
+    what is not there yet.
+    """
+    return [each for each in tables_off() if ("not available yet" not in LINES[each[0]]) == available]
+
+
+def tables_off() -> list[tuple[int, int]]:
+    """First and last line of every table that is switched off."""
     found: list[tuple[int, int]] = []
     for number, line in enumerate(LINES):
         if line.startswith("#[") and not (found and number <= found[-1][1]):
@@ -64,9 +73,9 @@ def merged(target: dict[str, Any], more: dict[str, Any]) -> None:
 def everything() -> dict[str, Any]:
     """The file with each thing switched on that is off."""
     document: dict[str, Any] = {}
-    inside = {number for first, last in blocks() for number in range(first, last + 1)}
+    inside = {number for first, last in tables_off() for number in range(first, last + 1)}
     singles = [number for number, line in enumerate(LINES) if OFF.match(line) and number not in inside]
-    for first, last in [*blocks(), *zip(singles, singles, strict=True)]:
+    for first, last in [*tables_off(), *zip(singles, singles, strict=True)]:
         merged(document, tomllib.loads(switched_on(first, last)))
     return document
 
@@ -117,7 +126,20 @@ def test_values_that_are_not_examples_are_the_defaults() -> None:
         plain.metrics,
     )
     assert config.gateway == plain.gateway
-    assert config.routes[4].max_body == config.http.max_body
+    (sessions,) = [route for route in config.routes if route.name == "sessions"]
+    assert sessions.max_body == config.http.max_body
+    assert config.auth == plain.auth.model_copy(update={"issuers": config.auth.issuers, "roles": config.auth.roles})
+
+
+def test_the_roles_are_those_that_there_are_without_it() -> None:
+    written = roles_of(load(FILE, {}))
+    assert set(load(FILE, {}).auth.roles) == set(PERMISSIONS)
+    assert {name: written.permissions([name]) for name in PERMISSIONS} == PERMISSIONS
+    assert written.may_break_glass == BREAK_GLASS
+
+
+def test_only_signing_in_is_open_to_everybody() -> None:
+    assert [route.name for route in load(FILE, {}).routes if route.auth != "required"] == ["login", "refresh"]
 
 
 def test_it_begins_every_service_of_tta() -> None:
@@ -138,7 +160,11 @@ def test_switching_on_what_is_not_available_says_exactly_that(number: int, fault
     assert "not available in this version" in message
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: f"{LINES[block[0]].split()[0]}-{block[0] + 1}")
+def named(block: tuple[int, int]) -> str:
+    return f"{LINES[block[0]].split()[0]}-{block[0] + 1}"
+
+
+@pytest.mark.parametrize("block", blocks(available=False), ids=named)
 def test_switching_on_a_table_that_is_not_available_says_so(block: tuple[int, int], faults: Callable[..., Any]) -> None:
     told = faults(switched_on(*block))
     assert all(block[0] + 1 <= line <= block[1] + 1 for line, _, _ in told)
@@ -146,9 +172,29 @@ def test_switching_on_a_table_that_is_not_available_says_so(block: tuple[int, in
     assert told
 
 
+@pytest.mark.parametrize("block", blocks(available=True), ids=named)
+def test_tables_that_are_examples_work(block: tuple[int, int], tmp_path: Path) -> None:
+    text = switched_on(*block)
+    for name in ("jwks.json", "machines.secret"):
+        (tmp_path / name).write_text("0" * 32)
+    (tmp_path / "ttagw.toml").write_text(text)
+    told: list[Fault] = []
+    config = load(tmp_path / "ttagw.toml", {}, EXTRA, told.append)
+    assert told == []
+    assert [len(config.auth.issuers), len(config.auth.certificates.clients)] in ([2, 0], [1, 1])
+
+
+def test_there_are_examples() -> None:
+    assert [LINES[first].split()[0] for first, _ in blocks(available=True)] == [
+        "#[[auth.issuers]]",
+        "#[[auth.issuers]]",
+        "#[[auth.certificates.clients]]",
+    ]
+
+
 def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
     others = [number for number, line in enumerate(LINES) if OFF.match(line)]
-    inside = {number for first, last in blocks() for number in range(first, last + 1)}
+    inside = {number for first, last in tables_off() for number in range(first, last + 1)}
     working = [number for number in others if number not in inside and number not in SINGLE]
     assert [LINES[number].partition(" =")[0] for number in working] == [
         "#name",
@@ -169,7 +215,7 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
         file.write_text(text)
         assert load(file, {}, EXTRA, told.append)
     file.write_text(hash_key.replace('balance = "p2c" ', 'balance = "hash"'))
-    assert load(file, {}, EXTRA, told.append).services["core-gameplay"].hash_key == "ip"
+    assert load(file, {}, EXTRA, told.append).services["core-gameplay"].hash_key == "session"
     file.write_text(tls.replace("http://127.0.0.1:8082", "https://127.0.0.1:8082"))
     for each in ("ca.pem", "client.pem", "client.key"):
         (tmp_path / each).write_text("")
@@ -177,5 +223,5 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
     file.write_text(
         split.replace('service = "core-gameplay"\n# Or', "# Or").replace("core-gameplay-next", "authentication")
     )
-    assert load(file, {}).routes[4].split == {"core-gameplay": 95, "authentication": 5}
+    assert next(route for route in load(file, {}).routes if route.name == "sessions").split == {"core-gameplay": 95, "authentication": 5}
     assert told == []

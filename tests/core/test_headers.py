@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ttagw.core.headers import (
     CONNECTION,
     CONTENT_LENGTH,
+    CREDENTIAL,
     DROP,
     EXPECT,
     FORWARDED,
@@ -73,7 +74,9 @@ def test_some_fields_are_believed_only_from_trusted_proxies(name: bytes) -> None
         (b"content_length", REFUSE),
         (b"X_User_ID", REFUSE),
         (b"Accept", PASS),
-        (b"Authorization", PASS),
+        (b"Authorization", CREDENTIAL),
+        (b"x-api-key", CREDENTIAL),
+        (b"X-Break-Glass-Reason", CREDENTIAL),
         (b"cookie", PASS),
     ],
 )
@@ -102,6 +105,16 @@ def test_what_an_untrusted_client_says_of_earlier_hops_is_not_even_looked_at() -
     raw = [(b"forwarded", b"for=1.2.3.4"), (b"x-request-id", b"id"), (b"te", b"x")]
     assert REQUESTS.of(raw).special == ()
     assert TRUSTED_REQUESTS.of(raw).special == ((FORWARDED, 0), (REQUEST_ID, 1))
+
+
+def test_a_plan_knows_where_the_credentials_are_and_keeps_them_back() -> None:
+    raw = [(b"Authorization", b"Bearer x"), (b"a", b"b"), (b"X-API-KEY", b"k"), (b"x-break-glass-reason", b"r")]
+    for plans in (REQUESTS, TRUSTED_REQUESTS):
+        plan = plans.of(raw)
+        assert plan.credentials == (0, 2, 3)
+        assert plan.keep(raw) == [(b"a", b"b")]
+        assert plan.special == ()
+        assert plans.of([(b"a", b"b")]).credentials == ()
 
 
 def test_a_plan_is_made_once_for_a_sequence_of_names() -> None:
