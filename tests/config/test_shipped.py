@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from ttagw.checks import EXTRA
-from ttagw.config import Config, Fault, load
+from ttagw.config import Config, Fault, Route, load
 from ttagw.config.schema import fields, model_of
 from ttagw.core.rbac import BREAK_GLASS, PERMISSIONS
 from ttagw.identities import roles_of
@@ -105,6 +105,12 @@ def written(value: Any, model: type[BaseModel], path: str = "") -> Iterator[str]
                     yield from written(each, inner, f"{path}{name}.{'*.' if named else ''}")
 
 
+def sessions_of(config: Config) -> Route:
+    """The route that shows all that can be said about one."""
+    (found,) = [route for route in config.routes if route.name == "sessions"]
+    return found
+
+
 def test_it_loads_without_faults() -> None:
     told: list[Fault] = []
     config = load(FILE, {}, EXTRA, told.append)
@@ -126,8 +132,7 @@ def test_values_that_are_not_examples_are_the_defaults() -> None:
         plain.metrics,
     )
     assert config.gateway == plain.gateway
-    (sessions,) = [route for route in config.routes if route.name == "sessions"]
-    assert sessions.max_body == config.http.max_body
+    assert sessions_of(config).max_body == config.http.max_body
     assert config.auth == plain.auth.model_copy(update={"issuers": config.auth.issuers, "roles": config.auth.roles})
 
 
@@ -223,5 +228,5 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
     file.write_text(
         split.replace('service = "core-gameplay"\n# Or', "# Or").replace("core-gameplay-next", "authentication")
     )
-    assert next(route for route in load(file, {}).routes if route.name == "sessions").split == {"core-gameplay": 95, "authentication": 5}
+    assert sessions_of(load(file, {})).split == {"core-gameplay": 95, "authentication": 5}
     assert told == []
