@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ttagw.checks import EXTRA
 from ttagw.cli import main
-from ttagw.config import ConfigError, load
+from ttagw.config import Fault, load
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Pipeline, Route
 from ttagw.testing import RecordingSink, exchange
@@ -54,12 +54,16 @@ def test_the_first_configuration_loads(tmp_path: Path) -> None:
     assert [route.name for route in config.routes] == ["players"]
 
 
-def test_the_first_configuration_needs_its_auth(tmp_path: Path) -> None:
+def test_the_first_configuration_lets_nobody_in_without_its_auth(tmp_path: Path) -> None:
     (text,) = blocks("toml")
     path = tmp_path / "ttagw.toml"
+    told: list[Fault] = []
+    path.write_text(text, "utf-8")
+    load(path, environ={}, notice=told.append)
+    assert told == []
     path.write_text(re.sub(r"^auth = .*\n", "", text, flags=re.MULTILINE), "utf-8")
-    with pytest.raises(ConfigError, match="auth"):
-        load(path, environ={})
+    load(path, environ={}, notice=told.append)
+    assert [(fault.key, fault.message[:18]) for fault in told] == [("routes[0]", "lets nobody in: au")]
 
 
 def test_the_refusal_is_worded_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
