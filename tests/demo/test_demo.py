@@ -36,6 +36,17 @@ class Demo:
         return int(self._find(r"http://127\.0\.0\.1:(\d+)/metrics"))
 
     @property
+    def preparation(self) -> str:
+        """What is to be pasted first."""
+        return self._find(r"in a shell:\n\n((?:  .*\n)+)")
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """What there is to try, by what it shows."""
+        lines = self._find(r"Then try:\n\n((?:  .*\n)+)").replace("\\\n", "")
+        return {line[2:24].rstrip(): line[24:] for line in lines.splitlines()}
+
+    @property
     def children(self) -> list[int]:
         pid = self.process.pid
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -84,21 +95,52 @@ def all_gone(pids: list[int]) -> bool:
     return all(is_gone(pid) for pid in pids)
 
 
-def test_what_it_prints_to_paste_does_work(demo: Demo, ask: Callable[..., Any], tmp_path: Path) -> None:
-    player = ask(demo.port, "GET", "/api/v1/players/1", headers={"X-User-ID": "forged"})
-    assert (player.status, player.json["name"]) == (200, "Mira")
-    seen = {name.lower(): value for name, value in player.json["seen"]["headers"].items()}
-    assert seen["x-request-id"] == player.headers["X-Request-ID"]
-    assert "x-user-id" not in seen
-    session = ask(demo.port, "POST", "/api/v1/sessions", {"player": "2", "world": "2"})
-    assert (session.status, session.json["seen"]["path"]) == (201, "/gameplay/v1/sessions")
-    story = ask(demo.port, "GET", "/api/v1/gameplay/story")
-    assert story.body.decode().startswith("The lantern flickers.")
-    problem = ask(demo.port, "GET", "/no/such/place", headers={"Accept": "*/*"})
-    assert (problem.status, problem.headers.get_content_type()) == (404, "application/problem+json")
-    assert b"# TYPE" in ask(demo.admin, "GET", "/metrics").body
+STATUS = {
+    "nobody: 401": 401,
+    "Mira about herself": 200,
+    "Dr. Lee about Mira": 200,
+    "Mira about Odo: 403": 403,
+    "Ada about Mira: 403": 403,
+    "Ada about agents": 200,
+    "a new session": 201,
+    "a problem document": 404,
+}
+"""What is answered to the printed commands that show the head of the answer."""
+
+
+def test_what_it_prints_to_paste_does_work(demo: Demo) -> None:
+    said: dict[str, str] = {}
+    for label, command in demo.commands.items():
+        if "kill" not in command:
+            done = subprocess.run(
+                ["sh", "-c", demo.preparation + command], capture_output=True, text=True, timeout=PATIENCE
+            )
+            assert done.returncode == 0, (label, done.stderr)
+            said[label] = done.stdout
+    assert {label: int(said[label].split()[1]) for label in STATUS} == STATUS
+    assert '"name": "Mira"' in said["Dr. Lee about Mira"]
+    assert '"missing": "care relationship"' in said["Mira about Odo: 403"].replace('":"', '": "')
+    assert '"path": "/gameplay/v1/sessions"' in said["a new session"]
+    assert said["a streamed story"].startswith("The lantern flickers.")
+    assert "application/problem+json" in said["a problem document"]
+    assert "# TYPE" in said["the metrics"]
+    assert len(demo.commands) == len(said) + 1 == len(STATUS) + 3
+
+
+def test_the_services_see_who_was_verified_and_no_token(demo: Demo, ask: Callable[..., Any], tmp_path: Path) -> None:
     login = ask(demo.port, "POST", "/api/v1/auth/login", {"username": "mira"})
     assert len(login.headers.get_all("Set-Cookie")) == 2
+    fields = {"X-User-ID": "forged", "Authorization": f"Bearer {login.json['access_token']}"}
+    player = ask(demo.port, "GET", "/api/v1/players/1", headers=fields)
+    seen = {name.lower(): value for name, value in player.json["seen"]["headers"].items()}
+    assert seen["x-request-id"] == player.headers["X-Request-ID"]
+    assert (seen["x-user-id"], seen["x-user-role"]) == ("1", "patient")
+    assert "authorization" not in seen
+    fresh = ask(demo.port, "POST", "/api/v1/auth/refresh", {"refresh_token": login.json["refresh_token"]})
+    fields = {"Authorization": f"Bearer {fresh.json['access_token']}"}
+    assert ask(demo.port, "POST", "/api/v1/auth/logout", {}, fields).json["goodbye"] is True
+    fields = {"Authorization": f"Bearer {login.json['refresh_token']}"}
+    assert ask(demo.port, "POST", "/api/v1/auth/logout", {}, fields).status == 401
     assert {path.name for path in (tmp_path / "logs").iterdir()} >= {"access.log", "gateway.log", "core-gameplay.log"}
 
 
@@ -126,10 +168,12 @@ def test_a_service_that_dies_is_told_and_the_gateway_answers_for_it(demo: Demo, 
     os.kill(victim, signal.SIGKILL)
     assert demo.process.stdout is not None
     assert demo.process.stdout.readline().startswith("core-gameplay ended by itself (signal SIGKILL). The gateway goes")
-    gone = ask(demo.port, "GET", "/api/v1/sessions/1")
+    token = ask(demo.port, "POST", "/api/v1/auth/login", {"username": "mira"}).json["access_token"]
+    fields = {"Authorization": f"Bearer {token}"}
+    gone = ask(demo.port, "GET", "/api/v1/sessions/1", headers=fields)
     # A request that comes before the next check finds it out by itself.
     assert (gone.status, gone.headers["ttagw-reason"] in ("upstream_unavailable", "no_instance")) == (503, True)
-    assert ask(demo.port, "GET", "/api/v1/players/1").status == 200
+    assert ask(demo.port, "GET", "/api/v1/players/1", headers=fields).status == 200
 
 
 def test_a_gateway_that_dies_ends_the_demo_with_its_last_lines(demo: Demo) -> None:

@@ -8,16 +8,24 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 
 from tests.demo.conftest import announced
-from ttagw.demo.login import REFRESH
+from ttagw.demo.issuer import ALGORITHM, AUDIENCE, ISSUER
 from ttagw.demo.processes import Child, Family
 from ttagw.demo.services import SERVICES
 from ttagw.demo.story import LINES
 
 Ask = Callable[..., Any]
 Service = Callable[[str], Ask]
+
+
+def claims(ask: Ask, token: str) -> dict[str, Any]:
+    """What a token says, checked with the keys that the service publishes."""
+    keys = jwt.PyJWKSet.from_dict(ask("GET", "/.well-known/jwks.json").json)
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    return jwt.decode(token, key, [ALGORITHM], audience=AUDIENCE, issuer=ISSUER)
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -57,13 +65,42 @@ def test_a_head_has_the_length_of_the_get(service: Service) -> None:
 def test_login_gives_two_cookies_and_tokens_that_refresh_takes(service: Service) -> None:
     ask = service("authentication")
     login = ask("POST", "/auth/v1/login", {"username": "mira"})
-    assert "not-real" in login.json["access_token"]
     assert len(login.headers.get_all("Set-Cookie") or []) == 2
-    assert ask("POST", "/auth/v1/refresh", {"refresh_token": REFRESH}).status == 200
-    assert ask("POST", "/auth/v1/refresh", {"refresh_token": "stolen"}).status == 401
+    fresh = ask("POST", "/auth/v1/refresh", {"refresh_token": login.json["refresh_token"]})
+    assert (fresh.status, claims(ask, fresh.json["access_token"])["sub"]) == (200, "1")
+    for wrong in ("stolen", login.json["access_token"], None, 5):
+        assert ask("POST", "/auth/v1/refresh", {"refresh_token": wrong}).status == 401
     farewell = ask("POST", "/auth/v1/logout")
     assert all("Max-Age=0" in cookie for cookie in farewell.headers.get_all("Set-Cookie") or [""])
     assert [ask(method, "/auth/v1/login").status for method in ("GET", "HEAD")] == [405, 405]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mira", {"sub": "1", "role": "player", "mfa_verified": False, "patients": []}),
+        ("dr.lee", {"sub": "t-1", "role": "clinician", "mfa_verified": True, "patients": ["1"]}),
+        ("ada", {"sub": "a-1", "role": "admin", "mfa_verified": True, "patients": []}),
+        ("1", {"sub": "u-1", "role": "player", "mfa_verified": False, "patients": []}),
+    ],
+)
+def test_the_access_token_is_real_and_says_who_it_is(service: Service, name: str, expected: dict[str, Any]) -> None:
+    ask = service("authentication")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for answer in (
+        ask("POST", "/auth/v1/login", {"username": name}),
+        ask("POST", "/auth/v1/login", f"username={name}".encode(), form),
+    ):
+        told = claims(ask, answer.json["access_token"])
+        assert {claim: told[claim] for claim in expected} == expected
+        assert (told["exp"] - told["iat"], "type" in told) == (30 * 60, False)
+        later = claims(ask, answer.json["refresh_token"])
+        assert (later["exp"] - later["iat"], later["type"], "role" in later) == (7 * 86400, "refresh", False)
+
+
+@pytest.mark.parametrize("body", [{}, {"username": ""}, {"username": "a b"}, {"username": 5}, {"username": "x" * 65}])
+def test_what_cannot_be_a_name_gets_no_token(service: Service, body: dict[str, Any]) -> None:
+    assert service("authentication")("POST", "/auth/v1/login", body).status == 400
 
 
 def test_the_story_comes_in_chunks_and_whole(service: Service) -> None:

@@ -19,16 +19,27 @@ from ttagw.demo.stage import NotInstalledError, start_gateway, start_services
 LOOK_AGAIN = 0.1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-WELCOME = """
-The gateway answers on http://127.0.0.1:{port} (ready after {seconds:.1f} s). Try:
+WELCOME = r"""
+The gateway answers on http://127.0.0.1:{port} (ready after {seconds:.1f} s). First sign in, in a shell:
 
-  a player             curl -i http://127.0.0.1:{port}/api/v1/players/1
-  a new session        curl -i -H 'Content-Type: application/json' -d '{{"player": "2", "world": "2"}}' \\
-                            http://127.0.0.1:{port}/api/v1/sessions
-  a streamed story     curl -N http://127.0.0.1:{port}/api/v1/gameplay/story
-  a problem document   curl -i http://127.0.0.1:{port}/no/such/place
-  a service that fails kill {victim}; curl -i http://127.0.0.1:{port}/api/v1/sessions/1
-  the metrics          curl http://127.0.0.1:{admin}/metrics
+  GW=http://127.0.0.1:{port}
+  sign_in() {{ curl -s -d username=$1 $GW/api/v1/auth/login | sed -n 's/.*"access_token": "\(.*\)",/\1/p'; }}
+  MIRA=$(sign_in mira) LEE=$(sign_in dr.lee) ADA=$(sign_in ada)
+
+Mira plays, Dr. Lee cares for her, Ada is an admin; whoever has another name plays, too. Then try:
+
+  nobody: 401           curl -i $GW/api/v1/players/1
+  Mira about herself    curl -i -H "Authorization: Bearer $MIRA" $GW/api/v1/players/1
+  Dr. Lee about Mira    curl -i -H "Authorization: Bearer $LEE" $GW/api/v1/players/1
+  Mira about Odo: 403   curl -i -H "Authorization: Bearer $MIRA" $GW/api/v1/players/2
+  Ada about Mira: 403   curl -i -H "Authorization: Bearer $ADA" $GW/api/v1/players/1
+  Ada about agents      curl -i -H "Authorization: Bearer $ADA" $GW/api/v1/agents
+  a new session         curl -i -H "Authorization: Bearer $MIRA" -H 'Content-Type: application/json' \
+                             -d '{{"player": "1", "world": "2"}}' $GW/api/v1/sessions
+  a streamed story      curl -N -H "Authorization: Bearer $MIRA" $GW/api/v1/gameplay/story
+  a problem document    curl -i $GW/no/such/place
+  a service that fails  kill {victim}; curl -i -H "Authorization: Bearer $MIRA" $GW/api/v1/sessions/1
+  the metrics           curl http://127.0.0.1:{admin}/metrics
 
 Each service answers with what it has seen of your request: compare it with what you sent.
 Logs: {logs}/ ({kept}): access.log (the gateway's access log), gateway.log, and one file for each service.

@@ -4,33 +4,143 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-ALL = ("GET", "POST", "PUT", "PATCH", "DELETE")
+from ttagw.demo.issuer import ALGORITHM, AUDIENCE, ISSUER
 
+ROUTES = """\
+[[routes]]
+name = "login"
+path = "/api/v1/auth/login"
+methods = ["POST"]
+service = "authentication"
+rewrite = "/auth/v1/login"
+auth = "none"
+login = "username"
+timeout = "10s"
 
-@dataclass(frozen=True, slots=True)
-class Public:
-    """A public route: `rewrite` "" leaves the path as it is, `timeout` is a duration of the configuration."""
+[[routes]]
+name = "refresh"
+path = "/api/v1/auth/refresh"
+methods = ["POST"]
+service = "authentication"
+rewrite = "/auth/v1/refresh"
+auth = "none"
+timeout = "10s"
 
-    name: str
-    path: str
-    service: str
-    methods: tuple[str, ...]
-    timeout: str
-    rewrite: str = ""
+[[routes]]
+name = "auth"
+path = "/api/v1/auth/*"
+methods = ["GET", "POST"]
+service = "authentication"
+rewrite = "/auth/v1/*"
+timeout = "10s"
 
+[[routes]]
+name = "players"
+path = "/api/v1/players/*"
+methods = ["GET"]
+service = "player-experience"
+roles = ["therapist", "admin"]
+mfa = true
+timeout = "30s"
 
-ROUTES = (
-    Public("auth", "/api/v1/auth/*", "authentication", ("GET", "POST"), "10s", "/auth/v1/*"),
-    Public("players", "/api/v1/players/*", "player-experience", ALL, "30s"),
-    Public("characters", "/api/v1/characters/*", "player-experience", ALL, "30s"),
-    Public("worlds", "/api/v1/worlds/*", "player-experience", ALL, "30s"),
-    Public("sessions", "/api/v1/sessions/*", "core-gameplay", ALL, "60s", "/gameplay/v1/sessions/*"),
-    Public("gameplay", "/api/v1/gameplay/*", "core-gameplay", ALL, "45s", "/gameplay/v1/*"),
-    Public("agents", "/api/v1/agents/*", "agent-orchestration", ("GET", "POST", "PUT"), "120s"),
-)
+[[routes]]
+name = "players-new"
+path = "/api/v1/players/*"
+methods = ["POST"]
+service = "player-experience"
+roles = ["admin"]
+permissions = ["manage_users"]
+mfa = true
+timeout = "30s"
+
+[[routes]]
+name = "player"
+path = "/api/v1/players/{player_id}/*"
+methods = ["GET", "POST", "PUT", "PATCH"]
+service = "player-experience"
+roles = ["patient", "therapist"]
+owner = "player_id"
+timeout = "30s"
+
+[[routes]]
+name = "player-delete"
+path = "/api/v1/players/{player_id}/*"
+methods = ["DELETE"]
+service = "player-experience"
+roles = ["patient"]
+permissions = ["delete_own_data"]
+owner = "player_id"
+timeout = "30s"
+
+[[routes]]
+name = "characters"
+path = "/api/v1/characters/*"
+methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+service = "player-experience"
+roles = ["patient"]
+permissions = ["manage_own_characters"]
+timeout = "30s"
+
+[[routes]]
+name = "worlds"
+path = "/api/v1/worlds/*"
+methods = ["GET"]
+service = "player-experience"
+roles = ["patient", "therapist", "moderator"]
+timeout = "30s"
+
+[[routes]]
+name = "worlds-change"
+path = "/api/v1/worlds/*"
+methods = ["POST", "PUT", "PATCH", "DELETE"]
+service = "player-experience"
+roles = ["therapist"]
+permissions = ["manage_therapeutic_content"]
+mfa = true
+timeout = "30s"
+
+[[routes]]
+name = "sessions"
+path = "/api/v1/sessions/*"
+methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+service = "core-gameplay"
+rewrite = "/gameplay/v1/sessions/*"
+roles = ["patient", "therapist"]
+permissions = ["access_therapeutic_content"]
+timeout = "60s"
+
+[[routes]]
+name = "gameplay"
+path = "/api/v1/gameplay/*"
+methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+service = "core-gameplay"
+rewrite = "/gameplay/v1/*"
+roles = ["patient", "therapist"]
+permissions = ["access_therapeutic_content"]
+timeout = "45s"
+
+[[routes]]
+name = "agents"
+path = "/api/v1/agents/*"
+methods = ["GET"]
+service = "agent-orchestration"
+roles = ["admin", "therapist"]
+mfa = true
+timeout = "120s"
+
+[[routes]]
+name = "agents-change"
+path = "/api/v1/agents/*"
+methods = ["POST", "PUT"]
+service = "agent-orchestration"
+roles = ["admin"]
+permissions = ["manage_system_config"]
+mfa = true
+timeout = "120s"
+"""
+"""The routes as etc/ttagw.toml has them."""
 
 
 def render(listen: int, admin: int, services: Mapping[str, int], access_log: Path) -> str:
@@ -45,25 +155,17 @@ def render(listen: int, admin: int, services: Mapping[str, int], access_log: Pat
         "[log]",
         f"access = {_text(str(access_log))}",
         "",
+        "[[auth.issuers]]",
+        f'issuer = "{ISSUER}"',
+        f'audience = ["{AUDIENCE}"]',
+        f'algorithms = ["{ALGORITHM}"]',
+        f'jwks_url = "http://127.0.0.1:{services["authentication"]}/.well-known/jwks.json"',
+        'role_map = { player = "patient", clinician = "therapist" }',
+        "",
     ]
     for name, port in services.items():
         parts += [f"[services.{name}]", f'instances = ["http://127.0.0.1:{port}"]', ""]
-    for route in ROUTES:
-        parts += _table(route)
-    return "\n".join(parts)
-
-
-def _table(route: Public) -> list[str]:
-    lines = [
-        "[[routes]]",
-        f"name = {_text(route.name)}",
-        f"path = {_text(route.path)}",
-        f"service = {_text(route.service)}",
-        f"methods = [{', '.join(_text(method) for method in route.methods)}]",
-        f"timeout = {_text(route.timeout)}",
-        'auth = "none"',
-    ]
-    return [*lines, f"rewrite = {_text(route.rewrite)}", ""] if route.rewrite else [*lines, ""]
+    return "\n".join([*parts, ROUTES])
 
 
 def _text(value: str) -> str:

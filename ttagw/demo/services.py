@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -20,7 +21,8 @@ from twisted.web.server import Site
 
 from ttagw.demo.answers import Fixed, Health, JsonResource
 from ttagw.demo.collection import Collection
-from ttagw.demo.login import Login, Logout, Refresh
+from ttagw.demo.issuer import Issuer
+from ttagw.demo.login import Keys, Login, Logout, Refresh
 from ttagw.demo.story import Story
 
 PLAYERS = (
@@ -62,8 +64,17 @@ def player_experience(_clock: IReactorTime) -> Resource:
 
 
 def authentication(_clock: IReactorTime) -> Resource:
-    """Login, logout and refresh below `/auth/v1`."""
-    return tree("authentication", {"auth/v1/login": Login(), "auth/v1/logout": Logout(), "auth/v1/refresh": Refresh()})
+    """Login, logout and refresh below `/auth/v1`, and the keys of its tokens."""
+    issuer = Issuer(time.time)
+    return tree(
+        "authentication",
+        {
+            "auth/v1/login": Login(issuer),
+            "auth/v1/logout": Logout(),
+            "auth/v1/refresh": Refresh(issuer),
+            ".well-known/jwks.json": Keys(issuer),
+        },
+    )
 
 
 def core_gameplay(clock: IReactorTime) -> Resource:
