@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.demo.conftest import announced
+from tests.demo.conftest import announced, ask_port
 from ttagw.demo.issuer import ALGORITHM, AUDIENCE, ISSUER
 from ttagw.demo.processes import Child, Family
 from ttagw.demo.services import SERVICES
@@ -122,6 +122,16 @@ def test_a_busy_port_is_one_line_and_an_exit(family: Family) -> None:
         child = family.start("late", [sys.executable, "-m", "ttagw.demo.services", "authentication", port])
         assert child.process.wait(20) == 1
     assert f"authentication cannot listen on port {port}" in child.tail()[-1]
+
+
+def test_a_busy_port_is_no_matter_where_any_will_do(family: Family) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "ttagw.demo.services", "authentication", str(port), "--or-any"]
+        child = family.start("late", command)
+        found = family.wait_until(child, lambda: announced(child.log), 20)["port"]
+        assert found != port
+        assert ask_port(found, "GET", "/health").status == 200
 
 
 WATCHED = """

@@ -129,16 +129,20 @@ def tree(service: str, leaves: Mapping[str, Resource]) -> Resource:
 @click.command()
 @click.argument("name", type=click.Choice(sorted(SERVICES)))
 @click.argument("port", type=click.IntRange(0, 65535))
-def main(name: str, port: int) -> None:
+@click.option("--or-any", is_flag=True, help="Take a free port where PORT is in use.")
+def main(name: str, port: int, or_any: bool) -> None:
     """Run one demo service until SIGTERM or SIGINT; requests are logged to stderr."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
     globalLogBeginner.beginLoggingTo([cast(ILogObserver, textFileLogObserver(sys.stderr))], redirectStandardIO=False)
+    site = Site(SERVICES[name](reactor))
     try:
-        listening = reactor.listenTCP(port, Site(SERVICES[name](reactor)), interface="127.0.0.1")
+        listening = reactor.listenTCP(port, site, interface="127.0.0.1")
     except CannotListenError as fault:
-        raise click.ClickException(f"{name} cannot listen on port {port}: {fault.socketError}") from fault
+        if not or_any:
+            raise click.ClickException(f"{name} cannot listen on port {port}: {fault.socketError}") from fault
+        listening = reactor.listenTCP(0, site, interface="127.0.0.1")
     # Who reads this line may send a signal at once: before the reactor runs nobody would take it, and an interrupt
     # that comes while it starts is swallowed.
     reactor.callWhenRunning(click.echo, json.dumps({"service": name, "port": listening.getHost().port}))

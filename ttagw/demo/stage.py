@@ -26,7 +26,8 @@ def start_services(family: Family, not_these: Collection[int], say: Callable[[st
     children: dict[str, Child] = {}
     for name, wanted in DOMAIN_PORTS.items():
         port = wanted if wanted not in not_these and is_free(wanted) else 0
-        children[name] = family.start(name, [sys.executable, "-m", "ttagw.demo.services", name, str(port)])
+        # What is free now may be another demo's by the time that the service listens.
+        children[name] = family.start(name, [sys.executable, "-m", "ttagw.demo.services", name, str(port), "--or-any"])
     ports: dict[str, int] = {}
     for name, child in children.items():
         ports[name] = family.wait_until(child, partial(_announced, child.log), PATIENCE)
