@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from ttagw.checks import EXTRA
 from ttagw.cli import main
+from ttagw.cli.demo import WELCOME
 from ttagw.config import Fault, load
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Pipeline, Route
@@ -43,6 +44,17 @@ def run_layer(route_name: str) -> Reply:
     Pipeline(render).run(exchange(sink=sink, on=route))
     assert sink.reply is not None
     return sink.reply
+
+
+def test_what_the_demo_says_is_what_is_shown() -> None:
+    said = WELCOME.format(port=8000, seconds=0.5, admin=8001, logs="", kept="", victim=1).splitlines()
+    (shown,) = [block for block in blocks("text") if "make demo" in block]
+    lines = [line.strip() for line in shown.splitlines()]
+    begin = next(number for number, line in enumerate(lines) if line.startswith("The gateway answers"))
+    end = lines.index("...")
+    assert lines[begin:end] == [line.strip() for line in said[1 : 1 + end - begin]]
+    assert lines[end + 1 :] == [said[-1]]
+    assert end - begin > 8
 
 
 def test_the_first_configuration_loads(tmp_path: Path) -> None:
