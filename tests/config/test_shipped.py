@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_origin
 
+import jwt
 import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from pydantic import BaseModel
 
 from ttagw.checks import EXTRA
@@ -180,20 +184,24 @@ def test_switching_on_a_table_that_is_not_available_says_so(block: tuple[int, in
 @pytest.mark.parametrize("block", blocks(available=True), ids=named)
 def test_tables_that_are_examples_work(block: tuple[int, int], tmp_path: Path) -> None:
     text = switched_on(*block)
-    for name in ("jwks.json", "machines.secret"):
-        (tmp_path / name).write_text("0" * 32)
+    (tmp_path / "machines.secret").write_text("0" * 32)
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(generate_private_key(65537, 2048).public_key(), as_dict=True)
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "1"}]}))
+    trustme.CA().cert_pem.write_to_path(tmp_path / "clients.pem")
     (tmp_path / "ttagw.toml").write_text(text)
     told: list[Fault] = []
     config = load(tmp_path / "ttagw.toml", {}, EXTRA, told.append)
     assert told == []
-    assert [len(config.auth.issuers), len(config.auth.certificates.clients)] in ([2, 0], [1, 1])
+    auth = config.auth
+    assert len(auth.issuers) - 1 + len(auth.certificates.clients) + bool(auth.care.service) == 1
 
 
 def test_there_are_examples() -> None:
     assert [LINES[first].split()[0] for first, _ in blocks(available=True)] == [
         "#[[auth.issuers]]",
         "#[[auth.issuers]]",
-        "#[[auth.certificates.clients]]",
+        "#[auth.certificates]",
+        "#[auth.care]",
     ]
 
 
