@@ -13,11 +13,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
-from ttagw.config import Http, Upstream, load
+from ttagw.checks import EXTRA
+from ttagw.config import Fault, Http, Upstream, load
 from ttagw.config.units import seconds, size
 from ttagw.core.breaker import State
 from ttagw.core.headers import DROP, IDENTITY, REQUESTS, RESPONSES
-from ttagw.errors import catalogue
+from ttagw.core.rbac import BREAK_GLASS, PERMISSIONS, Lack, Requirement
+from ttagw.errors import CredentialsRequiredError, catalogue
+from ttagw.layers.authorise import refusal
 from ttagw.logs.access import AccessLog
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Hooks, Pipeline, Route
@@ -231,6 +234,34 @@ def test_the_identity_headers_and_the_hop_by_hop_ones_are_in_the_manual() -> Non
     dropped |= {name.decode() for name, kind in RESPONSES._known.items() if kind == DROP}
     dropped |= {name.decode() for name in IDENTITY}
     assert {name for name in dropped if f"``{name}``" not in text} == set()
+
+
+def test_the_roles_and_their_permissions_are_in_the_manual() -> None:
+    text = page("auth")
+    listed = rows(text[text.index("\nRoles\n-----") : text.index(".. _care:")])
+    documented = {each[0].strip("`"): set(re.findall(r"``(\w+)``", each[1])) for each in listed if each[0][0] == "`"}
+    assert documented == {role: set(permissions) for role, permissions in PERMISSIONS.items()}
+    assert {each[0].strip("`") for each in listed if "break the glass" in each[1]} == BREAK_GLASS
+
+
+def test_the_example_of_who_may_is_a_configuration(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^\.\. code-block:: toml\n\n((?:   .*\n|\n)+)", page("auth"), re.MULTILINE)
+    service = '[services.player-experience]\ninstances = ["http://127.0.0.1:8080"]\n'
+    (tmp_path / "ttagw.toml").write_text(service + textwrap.dedent(block), "utf-8")
+    told: list[Fault] = []
+    (route,) = load(tmp_path / "ttagw.toml", {}, EXTRA, told.append).routes
+    assert (route.owner, told) == ("player_id", [])
+
+
+def test_what_is_shown_of_refusals_is_what_is_answered() -> None:
+    text = " ".join(page("auth").split())
+    error = refusal(Lack.PERMISSION, Requirement(permissions=frozenset(("manage_users",))))
+    for shown in (CredentialsRequiredError(), error):
+        problem = json.loads(render(exchange(), shown).body or b"")
+        for name in ("title", "status", "detail", "code", "missing"):
+            assert name not in problem or f'"{name}": {json.dumps(problem[name])}' in text
+        fields = dict(shown.fields)
+        assert f"www-authenticate: {fields[b'www-authenticate'].decode()} content-type" in text
 
 
 def test_the_layer_that_answers_answers_with_the_errors_form() -> None:
