@@ -76,7 +76,9 @@ def reasons_in(source: str) -> Iterator[str]:
         if isinstance(node, ast.Call) and node.args:
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             if name in RAISED or name == "give_up":
-                yield from words(node.args[0])
+                given = node.args[0]
+                for each in (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,):
+                    yield from words(each)
         elif isinstance(node, ast.Assign):
             target = node.targets[0]
             name = getattr(target, "id", "") or getattr(target, "attr", "")
