@@ -72,7 +72,9 @@ def test_each_such_route_is_told_with_its_line(tmp_path: Path) -> None:
         OPEN % ', auth = "optional"',
         OPEN % "" + 'auth.issuers = [{issuer = "i", jwks_file = "j"}]',
         OPEN % "" + 'auth.api_keys.file = "k"',
-        OPEN % "" + 'auth.certificates = {ca = "c", clients = [{name = "x", match = "dns:x"}]}',
+        'gateway.listen = ["ssl:1"]\n'
+        + OPEN % ""
+        + 'auth.certificates = {ca = "c", clients = [{name = "x", match = "dns:x"}]}',
     ],
 )
 def test_a_route_that_somebody_can_come_through_is_not(text: str) -> None:

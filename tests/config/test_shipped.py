@@ -187,7 +187,11 @@ def test_tables_that_are_examples_work(block: tuple[int, int], tmp_path: Path) -
     (tmp_path / "machines.secret").write_text("0" * 32)
     public = jwt.algorithms.RSAAlgorithm.to_jwk(generate_private_key(65537, 2048).public_key(), as_dict=True)
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{**public, "kid": "1"}]}))
-    trustme.CA().cert_pem.write_to_path(tmp_path / "clients.pem")
+    authority, pem = trustme.CA(), tmp_path / "server.pem"
+    authority.cert_pem.write_to_path(tmp_path / "clients.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    # Certificates are shown over TLS.
+    text = text.replace("tcp:8000:interface=127.0.0.1", f"ssl:8443:privateKey={pem}:certKey={pem}")
     (tmp_path / "ttagw.toml").write_text(text)
     told: list[Fault] = []
     config = load(tmp_path / "ttagw.toml", {}, EXTRA, told.append)
