@@ -107,10 +107,10 @@ class Run:
         self._seconds = seconds
         self._say = say
 
-    def rates(self, these: Sequence[Standing], rows: Sequence[Row]) -> None:
+    def rates(self, these: Sequence[Standing], rows: Sequence[Row], warm_up: Row = MAIN_ROW) -> None:
         """The highest rate of each in each row, in turns."""
         for it in these:
-            self._guarded(it, partial(self._wrk, it, MAIN_ROW, WARM_UP_SECONDS))
+            self._guarded(it, partial(self._wrk, it, warm_up, WARM_UP_SECONDS))
         for row in rows:
             able = [it for it in these if not it.peer.small_only or (row.kind == "get" and row.size == SIZES[SMALL])]
             for number in range(1, self._rounds + 1):
@@ -123,6 +123,9 @@ class Run:
 
     def _rate(self, it: Standing, row: Row) -> None:
         sample = self._wrk(it, row, self._seconds)
+        if row.kind == "tokens" and (refused := sample.errors.get("status")):
+            # Whoever refuses has less to do: that is no rate to compare with.
+            raise LoadError(f"{row.name}: a round does not count, {refused} requests with good tokens were refused")
         self._results.samples[row.name][it.peer.name].append(sample)
         if sample.errors:
             self._results.faults.append(f"{it.peer.name}, {row.name}: wrk counted errors {sample.errors}")
