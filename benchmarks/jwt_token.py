@@ -28,7 +28,7 @@ OURS, ANOTHER = "ours", "another's"
 
 
 @functools.cache
-def _key(name: str) -> rsa.RSAPrivateKey:
+def _key(name: str) -> rsa.RSAPrivateKey:  # noqa: ARG001 - the cache has it
     """The key of this name, one for each run."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 

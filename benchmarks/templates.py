@@ -82,8 +82,8 @@ auth = "none"
 """
 
 EVERYBODY = 'auth = "none"'
-CALLERS = '''auth = "required"
-roles = ["patient", "therapist"]'''
+CALLERS = """auth = "required"
+roles = ["patient", "therapist"]"""
 ISSUERS = """
 [auth]
 cache = <<cache>>

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from benchmarks import jwt_token, templates
+from benchmarks.load import TOKENS
 from benchmarks.origin import SIZES, SMALL
 from benchmarks.peers import GATEWAY, Peer, Place, envoy_binary, gateway, needs, write
 from benchmarks.process import ADDRESS, NotReadyError
@@ -19,6 +20,7 @@ from benchmarks.run import Standing
 
 OPEN = "ttagw-open"
 CACHE = 10_000
+ABOUT_TOKENS = f"{TOKENS:,} distinct {jwt_token.ALGORITHM} tokens in turns over all connections, rate limiting off"
 REFUSALS = (401, 403)
 """Envoy refuses another's audience with 403."""
 
@@ -54,8 +56,8 @@ def envoy_tokens(place: Place) -> list[str]:
 TOKEN_PEERS = (
     Peer(
         GATEWAY.name,
-        "algorithm, issuer, audience, end and signature, verified tokens remembered; role asked for by the route, caller "
-        "told to the service; routing, balancing, access log to a file, metrics",
+        "algorithm, issuer, audience, end and signature, verified tokens remembered; role asked for by the route, "
+        "caller told to the service; routing, balancing, access log to a file, metrics",
         GATEWAY.missing,
         gateway_tokens,
         ready_path=GATEWAY.ready_path,
