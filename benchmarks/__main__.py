@@ -38,7 +38,7 @@ NAMES = [*[peer.name for peer in PEERS], OPEN]
 PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux"}
 
 
-def options() -> argparse.Namespace:
+def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, help="rounds, interleaved A B A B (3)")
@@ -50,7 +50,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--failures", action="store_true", help="only instances that fail; at --rate, --rounds (1)")
     parser.add_argument("--costs", action="store_true", help="only what an attempt, a token and checks cost")
     parser.add_argument("--rate", type=float, default=2000.0, help="requests/s while instances fail (2000)")
-    parsed = parser.parse_args()
+    parsed = parser.parse_args(words)
     parsed.parts = [part for part in PARTS if getattr(parsed, part)] or list(PARTS)
     parsed.failure_rounds = parsed.rounds or 1
     parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)

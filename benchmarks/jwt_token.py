@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -17,7 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 
 ISSUER = "https://auth.tta.example"
 AUDIENCE = "tta"
-ALGORITHM = "RS256"
+ALGORITHM: Final = "RS256"
 ROLE = "player"
 """As the issuer calls it."""
 KEY_ID = "2026-11"
@@ -77,7 +77,7 @@ def bad(now: Callable[[], float] = time.time) -> dict[str, str]:
         "not a token": "x",
         "another signature": f"{head}.{said}.{signature[:middle]}{other}{signature[middle + 1 :]}",
         "another's key": sign(good, ANOTHER),
-        "no signature": jwt.encode(good, None, algorithm="none", headers={"kid": KEY_ID}),
+        "no signature": jwt.encode(good, "", algorithm="none", headers={"kid": KEY_ID}),
         "expired": sign({**good, "iat": good["iat"] - 2 * HOUR, "exp": good["exp"] - 2 * HOUR}),
         "another issuer": sign({**good, "iss": "https://other.example"}),
         "another audience": sign({**good, "aud": "other"}),

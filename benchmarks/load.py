@@ -78,6 +78,9 @@ def run_wrk(row: Row, port: int, pid: int, headers: Mapping[str, str], seconds: 
     result: dict[str, int] = json.loads(found[0])
     kinds = ("status", "connect", "read", "write", "timeout")
     requests = result["requests"]
+    if row.tokens and result["status"]:
+        # Whoever refuses has less to do: that is no rate to compare with.
+        raise LoadError(f"{row.name}: a round does not count, {result['status']} good tokens were refused")
     return Sample(
         rate=requests / (result["microseconds"] / 1e6),
         cpu=spent * 1e6 / requests if requests else 0.0,

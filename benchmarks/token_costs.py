@@ -25,6 +25,7 @@ from ttagw.auth.access import ByToken
 from ttagw.auth.authenticator import Authenticator
 from ttagw.auth.tokens import Tokens
 from ttagw.config.auth import Auth, Issuer
+from ttagw.core.forwarded import Trust, client_view
 from ttagw.core.identity import Identity
 from ttagw.core.rbac import Requirement, Roles
 from ttagw.layers.authenticate import Asked, Authenticate
@@ -70,6 +71,7 @@ class Bench:
         )
         self.roles = Roles()
         self.tokens = Tokens(Auth(issuers=(issuer,)), self.roles, _check, Clock())
+        self.made: Exchange = exchange()
         self.values = [BEARER + token.encode() for token in jwt_token.many(count)]
 
     def remember(self) -> None:
@@ -117,8 +119,8 @@ class Bench:
         return self._exchanges(())
 
     def _exchanges(self, enters: Sequence[Any]) -> Work:
-        made: Exchange = exchange()
-        forwarded = made.forwarded
+        made = self.made
+        forwarded = client_view(made.peer, Trust(()), made.authority, []).lines
         all_credentials: list[Fields] = [[(b"authorization", value)] for value in self.values]
 
         def work(calls: int) -> None:
