@@ -13,13 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from benchmarks import failures, resilience
-from benchmarks.load import MAIN_ROW, ROWS
+from benchmarks import failures, jwt_token, resilience, token_costs
+from benchmarks.load import MAIN_ROW, ROWS, TOKEN_ROWS, TOKENS
 from benchmarks.origin import start_origin
 from benchmarks.peers import GATEWAY, HERE, PEERS, Peer
 from benchmarks.process import NotReadyError
@@ -27,39 +29,44 @@ from benchmarks.results import Results
 from benchmarks.rivals import FULL, QUICK, RIVALS
 from benchmarks.run import Run, Standing, direct, standing, verify
 from benchmarks.table import render
+from benchmarks.token_peers import OPEN, TOKEN_PEERS, verify_tokens
+from benchmarks.versions import versions
 
-PARTS = ("load", "failures", "costs")
+PARTS = ("load", "tokens", "failures", "costs")
 POLLER = re.compile(r"([0-9.]+) % of a core +([0-9.]+) ms latest")
+NAMES = [*[peer.name for peer in PEERS], OPEN]
 PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux"}
 
 
-def options() -> argparse.Namespace:
+def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, help="rounds, interleaved A B A B (3)")
     parser.add_argument("--seconds", type=float, help="length of one measurement (4)")
     parser.add_argument("--quick", action="store_true", help="1 round of 2 s, the 300 B row, latency and start only")
-    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(peer.name for peer in PEERS)}")
+    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--load", action="store_true", help="of all parts only rates, latency, memory, start")
+    parser.add_argument("--tokens", action="store_true", help="only rates of those who check tokens, with 1,000")
     parser.add_argument("--failures", action="store_true", help="only instances that fail; at --rate, --rounds (1)")
-    parser.add_argument("--costs", action="store_true", help="only what an attempt and checks cost")
+    parser.add_argument("--costs", action="store_true", help="only what an attempt, a token and checks cost")
     parser.add_argument("--rate", type=float, default=2000.0, help="requests/s while instances fail (2000)")
-    parsed = parser.parse_args()
+    parsed = parser.parse_args(words)
     parsed.parts = [part for part in PARTS if getattr(parsed, part)] or list(PARTS)
     parsed.failure_rounds = parsed.rounds or 1
     parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)
     parsed.seconds = parsed.seconds or (2.0 if parsed.quick else 4.0)
-    names = parsed.only.split(",") if parsed.only else [peer.name for peer in PEERS]
-    unknown = sorted(set(names) - {peer.name for peer in PEERS})
+    names = parsed.only.split(",") if parsed.only else NAMES
+    unknown = sorted(set(names) - set(NAMES))
     if unknown:
         parser.error(f"no such proxy: {', '.join(unknown)}")
     parsed.peers = [peer for peer in PEERS if peer.name in names]
+    parsed.token_peers = [peer for peer in TOKEN_PEERS if peer.name in names]
     return parsed
 
 
 def obstacles(parts: Sequence[str]) -> list[str]:
     """What keeps this machine from measuring at all."""
-    needed = PROGRAMS if "load" in parts else {"taskset": PROGRAMS["taskset"]}
+    needed = PROGRAMS if {"load", "tokens"} & {*parts} else {"taskset": PROGRAMS["taskset"]}
     lacking = [package for program, package in needed.items() if not shutil.which(program)]
     found = [f"missing; to install: apt-get install {' '.join(lacking)}"] if lacking else []
     if (os.cpu_count() or 1) < 2:
@@ -90,7 +97,14 @@ def _revision() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def raise_every_one(stack: ExitStack, peers: list[Peer], folder: Path, port: int, results: Results) -> list[Standing]:
+def raise_every_one(
+    stack: ExitStack,
+    peers: list[Peer],
+    folder: Path,
+    port: int,
+    results: Results,
+    check: Callable[[Standing], None] = verify,
+) -> list[Standing]:
     """Start and check each proxy that is installed; note the others."""
     these = []
     for peer in peers:
@@ -99,12 +113,11 @@ def raise_every_one(stack: ExitStack, peers: list[Peer], folder: Path, port: int
             continue
         try:
             it = stack.enter_context(standing(peer, folder / peer.name, port))
-            verify(it)
+            check(it)
         except (NotReadyError, OSError) as fault:
             results.faults.append(f"{peer.name} was not measured: {fault}")
             continue
         these.append(it)
-        results.peers.append(f"{peer.name}: {peer.about}")
         say(f"{peer.name} answers ({peer.about})")
         it.running.rest()
     return these
@@ -128,8 +141,10 @@ def write(results: Results, text: str) -> Path:
 
 def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
     """Do everything that was asked for."""
-    if "load" in chosen.parts:
-        measure_load(chosen, folder, results)
+    if "load" in chosen.parts and chosen.peers:
+        measure_load(chosen, folder / "load", results)
+    if "tokens" in chosen.parts and chosen.token_peers:
+        measure_tokens(chosen, folder / "tokens", results)
     if "failures" in chosen.parts:
         measure_failures(chosen, folder / "failures", results)
     if "costs" in chosen.parts and GATEWAY in chosen.peers:
@@ -157,6 +172,8 @@ def measure_costs(results: Results) -> None:
     """What an attempt costs, and what checks do."""
     say("an attempt without sockets")
     results.costs = resilience.measure()
+    say("a token without sockets")
+    results.token_costs = token_costs.measure()
     say("2,000 instances checked each 10 s")
     command = [sys.executable, "-m", "benchmarks.poller", "--kinds", "http"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, check=False)
@@ -170,12 +187,14 @@ def measure_costs(results: Results) -> None:
 def measure_load(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
     """Rates, latency, memory and start."""
     run = Run(results, chosen.rounds, chosen.seconds, say)
+    folder.mkdir()
     with ExitStack() as stack:
         origin = start_origin(folder)
         stack.callback(origin.running.stop)
         base = direct(origin)
         verify(base)
         these = raise_every_one(stack, chosen.peers, folder, origin.port, results)
+        results.peers = [f"{it.peer.name}: {it.peer.about}" for it in these]
         if not these:
             raise NotReadyError("; ".join(results.faults) or "none of the chosen proxies is installed")
         run.rates([base, *these], [MAIN_ROW] if chosen.quick else ROWS)
@@ -186,6 +205,25 @@ def measure_load(chosen: argparse.Namespace, folder: Path, results: Results) -> 
             run.starts(folder, origin)
             if not chosen.quick:
                 run.streams(folder, origin)
+
+
+def measure_tokens(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
+    """Rates of those who check tokens, each shown to refuse bad ones before."""
+    run = Run(results, chosen.rounds, chosen.seconds, say)
+    tokens, bad = jwt_token.many(TOKENS), jwt_token.bad()
+    folder.mkdir()
+    file = folder / "tokens"
+    file.write_text("".join(f"{token}\n" for token in tokens))
+    rows = [replace(row, tokens=str(file)) for row in TOKEN_ROWS]
+    with ExitStack() as stack:
+        origin = start_origin(folder)
+        stack.callback(origin.running.stop)
+        check = partial(verify_tokens, tokens=tokens, bad=bad)
+        these = raise_every_one(stack, chosen.token_peers, folder, origin.port, results, check)
+        results.compared = [f"{it.peer.name}: {it.peer.about}" for it in these]
+        if these:
+            results.versions = versions()
+            run.rates([direct(origin), *these], rows[:1] if chosen.quick else rows, rows[0])
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
--- For wrk: `wrk -s load.lua URL -- [get | upload | fresh]`. Prints one line of JSON with what wrk's own summary says in
--- words. `fresh` gives every request a field of its own, so that no two heads are the same.
+-- For wrk: `wrk -s load.lua URL -- [get | upload | fresh | tokens FILE]`. Prints one line of JSON with what wrk's own
+-- summary says in words. `fresh` gives every request a field of its own, so that no two heads are the same. `tokens`
+-- sends the tokens of FILE, one a line, in turns over all connections, each request made up before the first is sent.
 -- wrk makes its one request from these after init()
 function init(args)
   if args[1] == "upload" then
@@ -17,6 +18,16 @@ function init(args)
       end
       count = count + 1
       return parts[1] .. count .. parts[2]
+    end
+  elseif args[1] == "tokens" then
+    local requests, count = {}, 0
+    for token in io.lines(args[2]) do
+      wrk.headers["Authorization"] = "Bearer " .. token
+      requests[#requests + 1] = wrk.format()
+    end
+    function request()
+      count = count % #requests + 1
+      return requests[count]
     end
   end
 end

@@ -17,13 +17,17 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of load; `size` is the bytes of the body that counts, in whichever direction; `kind` is for load.lua."""
+    """One kind of load; `size` is the bytes of the body that counts, in whichever direction; `kind` is for load.lua.
+
+    `tokens` is the file with what each request has one of, a line each, where `kind` is "tokens".
+    """
 
     name: str
     path: str
     connections: int
     size: int
     kind: str = "get"
+    tokens: str = ""
 
 
 ROWS = (
@@ -36,6 +40,11 @@ ROWS = (
     Row("1 MiB uploads, 64 connections", UPLOAD, 64, 1 << 20, kind="upload"),
 )
 MAIN_ROW, LARGE_ROW = ROWS[1], ROWS[5]
+TOKENS = 1000
+TOKEN_ROWS = (
+    Row("300 B, 64 connections, 1,000 tokens", SMALL, 64, 300, kind="tokens"),
+    Row("300 B, 64 connections, 1,000 tokens, no two answers' heads alike", FRESH, 64, 300, kind="tokens"),
+)
 
 
 class LoadError(Exception):
@@ -61,7 +70,7 @@ def run_wrk(row: Row, port: int, pid: int, headers: Mapping[str, str], seconds: 
     command += [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     command += ["-s", str(HERE / "load.lua"), f"http://{ADDRESS}:{port}{row.path}", "--"]
     before = cpu_seconds(pid)
-    done = subprocess.run([*command, row.kind], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, row.kind, row.tokens], capture_output=True, text=True, check=False)
     spent = cpu_seconds(pid) - before
     found = [line.removeprefix("RESULT ") for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not found:
@@ -69,6 +78,9 @@ def run_wrk(row: Row, port: int, pid: int, headers: Mapping[str, str], seconds: 
     result: dict[str, int] = json.loads(found[0])
     kinds = ("status", "connect", "read", "write", "timeout")
     requests = result["requests"]
+    if row.tokens and result["status"]:
+        # Whoever refuses has less to do: that is no rate to compare with.
+        raise LoadError(f"{row.name}: a round does not count, {result['status']} good tokens were refused")
     return Sample(
         rate=requests / (result["microseconds"] / 1e6),
         cpu=spent * 1e6 / requests if requests else 0.0,

@@ -59,11 +59,11 @@ def write(place: Place, name: str, template: str, **values: object) -> str:
     return str(path)
 
 
-def gateway(place: Place) -> list[str]:
-    """The gateway, by the command that the README gives."""
+def gateway(place: Place, callers: str = templates.EVERYBODY, issuers: str = "") -> list[str]:
+    """The gateway, by the command that the README gives; `callers` says who may, `issuers` by whose tokens."""
     admin = free_port()
     (place.folder / "admin-port").write_text(str(admin))
-    path = write(place, "ttagw.toml", templates.TTAGW, admin=admin)
+    path = write(place, "ttagw.toml", templates.TTAGW, admin=admin, callers=callers, issuers=issuers)
     return [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "ttagw", "--config", path]
 
 

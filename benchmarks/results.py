@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.load import Sample
 from benchmarks.outcome import Outcome
 from benchmarks.resilience import Costs
+from benchmarks.token_costs import TokenCosts
 
 DIRECT = "direct"
 
@@ -28,6 +29,10 @@ class Results:
     streams_mib: dict[str, float] = field(default_factory=dict)
     failures: list[Outcome] = field(default_factory=list)
     costs: Costs | None = None
+    token_costs: TokenCosts | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    compared: list[str] = field(default_factory=list)
+    """What each proxy that was measured with tokens does with them."""
     poller: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -46,6 +51,12 @@ class Results:
         ratios = [mine.rate / theirs.rate for mine, theirs in pairs if theirs.rate]
         return median(ratios) if ratios else None
 
+    def cpu_over(self, row: str, peer: str, other: str) -> float | None:
+        """How many µs of processor time a request costs `peer` more than `other`: median over the rounds."""
+        pairs = zip(self.of(row, peer), self.of(row, other), strict=False)
+        more = [mine.cpu - theirs.cpu for mine, theirs in pairs]
+        return median(more) if more else None
+
     def percentile(self, peer: str, name: str) -> float | None:
         """Median over the rounds of a latency percentile, in ms."""
         values = [each[name] for each in self.latency.get(peer, [])]
@@ -61,6 +72,8 @@ class Results:
         """All of it, plain."""
         return {
             "environment": self.environment,
+            "versions": self.versions,
+            "compared": self.compared,
             "peers": self.peers,
             "absent": self.absent,
             "rows": {
@@ -73,6 +86,7 @@ class Results:
             "gigabyte_mib_over_idle": self.streams_mib,
             "failures": [asdict(each) for each in self.failures],
             "attempt_microseconds": asdict(self.costs) if self.costs else None,
+            "token_microseconds": asdict(self.token_costs) if self.token_costs else None,
             "poller": self.poller,
             "faults": self.faults,
         }

@@ -107,10 +107,10 @@ class Run:
         self._seconds = seconds
         self._say = say
 
-    def rates(self, these: Sequence[Standing], rows: Sequence[Row]) -> None:
+    def rates(self, these: Sequence[Standing], rows: Sequence[Row], warm_up: Row = MAIN_ROW) -> None:
         """The highest rate of each in each row, in turns."""
         for it in these:
-            self._guarded(it, partial(self._wrk, it, MAIN_ROW, WARM_UP_SECONDS))
+            self._guarded(it, partial(self._wrk, it, warm_up, WARM_UP_SECONDS))
         for row in rows:
             able = [it for it in these if not it.peer.small_only or (row.kind == "get" and row.size == SIZES[SMALL])]
             for number in range(1, self._rounds + 1):

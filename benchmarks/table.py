@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from benchmarks.load import ROWS, Row
+from benchmarks.load import ROWS, TOKEN_ROWS, Row
 from benchmarks.outcome import Outcome
 from benchmarks.results import DIRECT, Results
 from benchmarks.targets import US, targets
+from benchmarks.token_peers import ABOUT_TOKENS, OPEN
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -39,11 +40,16 @@ def render(results: Results) -> str:
     if results.idle_kib:
         idle = [[peer, f"{value:.1f}"] for peer, value in results.idle_kib.items()]
         parts += [_section("Idle keep-alive connections"), grid(["proxy", "KiB each"], idle)]
+    if results.compared:
+        parts += _tokens(results)
     if results.failures:
         parts += [_section(_failing(results)), _failures(results.failures)]
     if results.costs:
         rows = results.costs.rows()
         parts += [_section("An attempt without sockets (CPU µs a request)"), grid(["what", "best", "median"], rows)]
+    if results.token_costs:
+        rows = results.token_costs.rows()
+        parts += [_section("A token without sockets (CPU µs a request)"), grid(["what", "best", "median"], rows)]
     parts += [
         _section("How good"),
         grid(["demand", "bound", "measured", ""], [each.cells() for each in targets(results)]),
@@ -53,6 +59,20 @@ def render(results: Results) -> str:
     if notes:
         parts += [_section("Notes"), "\n".join(notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def _tokens(results: Results) -> list[str]:
+    """The rows of the load with tokens, what was compared there, and with which versions."""
+    parts = []
+    for row in TOKEN_ROWS:
+        if row.name in results.samples:
+            parts += [_section(row.name), _rates(results, row)]
+            more = results.cpu_over(row.name, US, OPEN)
+            if more is not None:
+                parts.append(f"CPU of {US} for a request with a token over one without: {more:+.1f} µs")
+    parts += [_section(f"What was compared: {ABOUT_TOKENS}"), "\n".join(f"* {each}" for each in results.compared)]
+    parts.append("Versions: " + ", ".join(f"{name} {version}" for name, version in results.versions.items()))
+    return parts
 
 
 def _rates(results: Results, row: Row) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.load import LARGE_ROW, MAIN_ROW
+from benchmarks.load import LARGE_ROW, MAIN_ROW, TOKEN_ROWS
 from benchmarks.results import Results
 
 SMALL, LARGE = MAIN_ROW.name, LARGE_ROW.name
@@ -40,7 +41,7 @@ class Target:
 def targets(results: Results) -> list[Target]:
     """The demands with what this run has measured."""
     start = median(results.start_seconds) if results.start_seconds else None
-    costs, poller = results.costs, results.poller
+    costs, poller, tokens = results.costs, results.poller, results.token_costs
     twice = [each.posts_twice for each in results.failures if each.proxy == US]
     return [
         Target(f"{SMALL}, of HAProxy plain", results.ratio(SMALL, US, "haproxy"), 0.42, "x", floor=True),
@@ -54,7 +55,19 @@ def targets(results: Results) -> list[Target]:
         Target("start to ready", start, 1.0, "s"),
         Target("breakers, retries and balance, each request", costs.added if costs else None, 3.0, "µs"),
         Target("a breaker: admit and settle", costs.breaker[0] if costs else None, 1.0, "µs"),
+        *_with_tokens(results),
+        Target("a token seen before: looked up", tokens.seen[0] if tokens else None, 2.0, "µs"),
+        Target("a token seen before: all three layers", tokens.layers[0] if tokens else None, 2.0, "µs"),
         Target("2,000 instances checked each 10 s, of a core", poller.get("percent"), 5.0, "%"),
         Target("the latest of those checks", poller.get("latest"), 1.0, "s"),
         Target("POSTs that came twice while instances failed", sum(twice) if twice else None, 0.0, ""),
     ]
+
+
+def _with_tokens(results: Results) -> Iterator[Target]:
+    """In each row of the load with tokens. In a quick run there is but one."""
+    for row in TOKEN_ROWS:
+        if row.name in results.samples or row is TOKEN_ROWS[0]:
+            for other, name, bound in (("haproxy", "HAProxy", 1.3), ("envoy", "Envoy with its cache", 1.0)):
+                value = results.ratio(row.name, US, other)
+                yield Target(f"{row.name}, of {name}", value, bound, "x", floor=True)

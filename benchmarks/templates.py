@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 TTAGW = """
@@ -50,7 +51,7 @@ path = "/api/v1/players/*"
 service = "player-experience"
 methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 timeout = "10m"
-auth = "none"
+<<callers>>
 
 [[routes]]
 name = "sessions"
@@ -77,6 +78,22 @@ service = "agent-orchestration"
 methods = ["GET", "POST", "PUT"]
 timeout = "120s"
 auth = "none"
+<<issuers>>
+"""
+
+EVERYBODY = 'auth = "none"'
+CALLERS = """auth = "required"
+roles = ["patient", "therapist"]"""
+ISSUERS = """
+[auth]
+cache = <<cache>>
+
+[[auth.issuers]]
+issuer = "<<issuer>>"
+audience = ["<<audience>>"]
+algorithms = ["<<algorithm>>"]
+jwks_file = "<<keys>>"
+role_map = { player = "patient" }
 """
 
 NGINX = """
@@ -134,6 +151,21 @@ HAPROXY_JWT = """
   http-request deny deny_status 429 if { sc_http_req_rate(0) gt 2000000000 }
 """
 
+HAPROXY_TOKENS = """
+  http-request set-var(txn.token) http_auth_bearer
+  http-request set-var(txn.alg) var(txn.token),jwt_header_query('$.alg')
+  http-request set-var(txn.iss) var(txn.token),jwt_payload_query('$.iss')
+  http-request set-var(txn.aud) var(txn.token),jwt_payload_query('$.aud')
+  http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp','int')
+  http-request set-var(txn.now) date()
+  http-request deny deny_status 401 unless { var(txn.alg) -m str <<algorithm>> }
+  http-request deny deny_status 401 unless { var(txn.iss) -m str <<issuer>> }
+  http-request deny deny_status 401 unless { var(txn.aud) -m str <<audience>> }
+  http-request deny deny_status 401 unless { var(txn.exp),sub(txn.now) -m int gt 0 }
+  http-request deny deny_status 401 unless { var(txn.token),jwt_verify(txn.alg,"<<key>>") -m int 1 }
+  http-request del-header authorization
+"""
+
 CADDY = """
 {
   admin off
@@ -150,10 +182,12 @@ http://127.0.0.1:<<port>> {
 
 MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+TOKENS = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
-def envoy(port: int, origin: int) -> dict[str, Any]:
-    """Envoy's bootstrap; its circuit breaker is opened wide enough for 1,000 connections."""
+def envoy(port: int, origin: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Envoy's bootstrap, with `filters` before its router; its circuit breaker is opened wide enough for 1,000
+    connections."""
     routes = {
         "name": "all",
         "virtual_hosts": [
@@ -168,7 +202,7 @@ def envoy(port: int, origin: int) -> dict[str, Any]:
         "@type": MANAGER,
         "stat_prefix": "public",
         "route_config": routes,
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
+        "http_filters": [*filters, {"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
     }
     listener = {
         "name": "public",
@@ -189,6 +223,22 @@ def envoy(port: int, origin: int) -> dict[str, Any]:
         },
     }
     return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def envoy_tokens(issuer: str, audience: str, keys: str, cache: int) -> dict[str, Any]:
+    """Envoy's filter that lets only good tokens through, with room for `cache` of them in its cache."""
+    provider = {
+        "issuer": issuer,
+        "audiences": [audience],
+        "local_jwks": {"filename": keys},
+        "require_expiration": True,
+        "jwt_cache_config": {"jwt_cache_size": cache},
+    }
+    rules = [{"match": {"prefix": "/"}, "requires": {"provider_name": "tta"}}]
+    return {
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {"@type": TOKENS, "providers": {"tta": provider}, "rules": rules},
+    }
 
 
 def _address(port: int) -> dict[str, Any]:

@@ -100,7 +100,8 @@ class Plan:
 
     __slots__ = ("coding", "connection", "credentials", "host", "keep", "length", "special")
 
-    def __init__(self, kinds: Sequence[int], *, trusted: bool) -> None:
+    def __init__(self, kinds: Sequence[int], names: Sequence[bytes], *, trusted: bool) -> None:
+        """`names` are in lower case."""
         passing = (PASS, TRUSTED) if trusted else (PASS,)
         ignored = (*passing, DROP, TRUSTED, CREDENTIAL) + (() if trusted else (FORWARDED, REQUEST_ID))
         self.keep = _picker([place for place, kind in enumerate(kinds) if kind in passing], len(kinds))
@@ -110,8 +111,8 @@ class Plan:
         self.length = _only(kinds, CONTENT_LENGTH)
         self.coding = _only(kinds, TRANSFER_ENCODING)
         self.connection = _only(kinds, CONNECTION)
-        self.credentials = tuple([place for place, kind in enumerate(kinds) if kind == CREDENTIAL])
-        """Places of what says who is asking."""
+        self.credentials = tuple([(names[place], place) for place, kind in enumerate(kinds) if kind == CREDENTIAL])
+        """Name and place of what says who is asking."""
         self.special = tuple([(kind, place) for place, kind in enumerate(kinds) if kind not in (*ignored, HOST)])
         """Kind and place of every other field that means something here."""
 
@@ -154,7 +155,7 @@ class Plans:
     def _make(self, names: tuple[bytes, ...]) -> Plan:
         if len(self._plans) >= _KEPT:
             self._plans.clear()
-        plan = Plan([self.kind(name) for name in names], trusted=self._trusted)
+        plan = Plan([self.kind(name) for name in names], [name.lower() for name in names], trusted=self._trusted)
         if sum(map(len, names)) <= _LONGEST_KEPT:
             self._plans[names] = plan
         return plan

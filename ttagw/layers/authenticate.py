@@ -61,8 +61,8 @@ class Authenticate:
         def enter(exchange: Exchange) -> Deferred[Reply | None] | None:
             credentials = exchange.credentials
             if credentials is not None and len(credentials) == 1:
-                value = credentials[0][1]
-                if value[:start] == _BEARER:
+                name, value = credentials[0]
+                if name == b"authorization" and value[:start] == _BEARER:
                     identity = known(value[start:])
                     if identity is not None:
                         exchange.identity = identity

@@ -45,7 +45,7 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
     plan = (TRUSTED_REQUESTS if peer.trusted else REQUESTS).of(raw)
     exchange.fields = plan.keep(raw)
     if plan.credentials:
-        exchange.credentials = [(raw[place][0].lower(), raw[place][1].strip(b" \t")) for place in plan.credentials]
+        exchange.credentials = [(name, raw[place][1].strip(b" \t")) for name, place in plan.credentials]
     if exchange.method in _NEVER:
         raise MethodRefusedError("never_offered", fields=((b"allow", SERVER_METHODS),))
     if plan.host < 0:
