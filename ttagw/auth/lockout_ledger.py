@@ -18,7 +18,6 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ttagw.auth.lockout_entry import decode, encode
-from ttagw.auth.lockout_table import MOST
 from ttagw.auth.lockouts import Lockouts
 from ttagw.core.lockout import State, news
 
@@ -133,7 +132,7 @@ class LockoutLedger:
 
     def _changed(self, name: str) -> None:
         self._unwritten[name] = None
-        if len(self._unwritten) > 2 * MOST:
+        if len(self._unwritten) > 2 * self._lockouts.table.most:
             # Half of them are known no longer.
             self._unwritten = dict.fromkeys([each for each in self._lockouts.table if each in self._unwritten])
         self._look()

@@ -33,7 +33,7 @@ class Table:
         """`secret`: up to 64 bytes."""
         self._rules = rules
         self._secret = secret
-        self._most = most
+        self.most = most
         self._counting: OrderedDict[str, _Entry] = OrderedDict()
         self._paused: OrderedDict[str, _Entry] = OrderedDict()
         self.forgotten = 0
@@ -71,7 +71,7 @@ class Table:
             first = next(iter(entries), "")
             if first and self.get(first, now) == _NOTHING:
                 del entries[first]
-        while len(self) > self._most:
+        while len(self) > self.most:
             (self._counting or self._paused).popitem(last=False)
             self.forgotten += 1
 
