@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from ttagw.auth.lockout_table import Table
-from ttagw.auth.lockouts import LONGEST_WAIT, Lockouts, Ticket
+from ttagw.auth.lockouts import LONGEST_WAIT, MOST_TOLD, TOLD_WITHIN, Lockouts, Ticket
 from ttagw.core.lockout import Mark, Rules, State
 from ttagw.core.login import Who, who
 from ttagw.errors import LoginPausedError
@@ -197,6 +197,17 @@ def test_a_pause_that_begins_is_told_once_and_all_is_counted() -> None:
     assert gate.metric("ttagw_login_known") == 2
     gate.clock.advance(300.0)
     assert gate.metric("ttagw_login_paused") == 0
+
+
+def test_an_attack_from_everywhere_is_counted_whole_and_told_in_part() -> None:
+    gate = Gate()
+    for number in range(MOST_TOLD + 10):
+        gate.fail(who("", (f"a{number}",))[0], times=3)
+    assert gate.metric("ttagw_login_pauses_total", by="account") == MOST_TOLD + 10
+    assert len(gate.told) == MOST_TOLD
+    gate.clock.advance(TOLD_WITHIN)
+    gate.fail(MIRA, times=3)
+    assert len(gate.told) == MOST_TOLD + 1
 
 
 # Others

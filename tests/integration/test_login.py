@@ -59,7 +59,7 @@ def test_after_five_failures_an_account_has_to_pause_whether_it_exists_or_not(ga
 
 
 def test_the_words_cookies_and_fields_of_the_service_are_not_in_a_refusal(gateway: Gateway) -> None:
-    for name in ("ana", "nobody-else"):
+    for name in ("ida", "nobody-else"):
         answer = tries(gateway, name, address=somewhere())
         assert (answer.status, answer.reason) == (401, b"login_refused")
         assert answer.value(b"www-authenticate") == b'Bearer realm="tta"'
@@ -94,14 +94,14 @@ def test_an_ipv6_network_is_one_address(gateway: Gateway) -> None:
 def test_a_success_passes_unchanged_and_makes_the_account_begin_anew_but_not_the_address(gateway: Gateway) -> None:
     here = somewhere()
     for _ in range(4):
-        assert tries(gateway, "ana", address=here).status == 401
-    good = tries(gateway, "ana", PASSWORD, here)
+        assert tries(gateway, "eva", address=here).status == 401
+    good = tries(gateway, "eva", PASSWORD, here)
     assert (good.status, good.body, good.value(b"set-cookie")) == (200, b'{"token": "t"}', b"seen=yes")
     for _ in range(3):
-        assert tries(gateway, "ana", address=somewhere()).status == 401
-    assert tries(gateway, "ana", PASSWORD, somewhere()).status == 200
+        assert tries(gateway, "eva", address=somewhere()).status == 401
+    assert tries(gateway, "eva", PASSWORD, somewhere()).status == 200
     assert tries(gateway, "x", address=here).status == 401
-    assert tries(gateway, "ana", PASSWORD, here).status == 429
+    assert tries(gateway, "eva", PASSWORD, here).status == 429
 
 
 def test_failures_leave_on_a_grid_whatever_they_took(gateway: Gateway) -> None:
@@ -113,7 +113,7 @@ def test_failures_leave_on_a_grid_whatever_they_took(gateway: Gateway) -> None:
         assert tries(gateway, name, address=somewhere()).status in (401, 429)
         return time.monotonic() - began - STEP
 
-    for name in ("nobody-at-all", "tom", "paused-too"):
+    for name in ("nobody-at-all", "ute", "paused-too"):
         found = [late(name) for _ in range(3)]
         # None may be early. A busy machine makes some late; the best do not have in them what the service took.
         assert min(found) >= 0.0, name

@@ -8,6 +8,7 @@ their turn, or many guesses sent together would all be let through before the fi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from typing import Any
@@ -25,6 +26,9 @@ LONGEST_WAIT = 10.0
 """Seconds that a login waits for its turn."""
 
 KINDS = ("address", "account")
+
+MOST_TOLD, TOLD_WITHIN = 60, 60.0
+"""Pauses that are told of within so many seconds: an attack from everywhere must not drown what else happens."""
 
 Pausing = Callable[[str], object]
 """Told `address` or `account` when a pause begins."""
@@ -82,6 +86,7 @@ class Lockouts:
         """Told the name of what has changed here."""
         self._failures = dict.fromkeys(KINDS, 0)
         self._pauses = dict.fromkeys(KINDS, 0)
+        self._told: deque[float] = deque(maxlen=MOST_TOLD)
 
     async def admit(self, whose: Sequence[Who]) -> Ticket:
         """Let a login through when it is its turn. Raises `LoginPausedError`."""
@@ -135,14 +140,16 @@ class Lockouts:
 
     def _become(self, name: str, state: State, now: float, who: Who | None = None) -> None:
         if state.pause.nonce not in ("", self.table.get(name, now).pause.nonce):
-            self._paused(name)
+            self._paused(name, now)
         self.table.set(name, state, now, who)
         self.changed(name)
 
-    def _paused(self, name: str) -> None:
+    def _paused(self, name: str, now: float) -> None:
         by = name.partition("/")[0]
         self._pauses[by] += 1
-        self._pausing(by)
+        if len(self._told) < MOST_TOLD or now - self._told[0] >= TOLD_WITHIN:
+            self._told.append(now)
+            self._pausing(by)
 
     def hear(self, name: str, theirs: State) -> bool:
         """What others know is known here too. Returns whether they do not know all of it that is known here."""
@@ -151,7 +158,7 @@ class Lockouts:
         state = merged(mine, theirs, self.rules, now)
         if state.pause.nonce not in ("", mine.pause.nonce, theirs.pause.nonce):
             # None of us had seen enough for it alone.
-            self._paused(name)
+            self._paused(name, now)
         if state != mine:
             self.table.set(name, state, now)
         return news(state, theirs)

@@ -30,7 +30,7 @@ class Ticket(Protocol):
 
 
 class Judge(Pipeline):
-    """Stands in for the pipeline while a login is at its service.
+    """Stands in for the pipeline while a login is at its service; a route's innermost step takes it for one.
 
     What is good, or says nothing about name and password, is passed on as it is. All else becomes one and the same
     refusal, which leaves on the grid: the service's own words, and how long it took, would tell which accounts exist.
