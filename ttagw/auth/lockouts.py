@@ -109,7 +109,8 @@ class Lockouts:
         """The longest pause counts; which one that was only the log says."""
         left, by = max([(self._state(each, now).left(now), each.by) for each in whose], default=(0.0, ""))
         if left:
-            raise LoginPausedError(f"{by}_paused", retry_after=max(1, ceil(left)))
+            reason = "address_paused" if by == "address" else "account_paused"
+            raise LoginPausedError(reason, retry_after=max(1, ceil(left)))
 
     def _state(self, who: Who, now: float) -> State:
         return self.table.get(self.table.name(who), now)
