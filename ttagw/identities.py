@@ -3,6 +3,7 @@ as one."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,15 +18,20 @@ from ttagw.attempt import Service
 from ttagw.auth.access import ByToken
 from ttagw.auth.authenticator import Authenticator, NoTokens
 from ttagw.auth.keys import Keys
+from ttagw.auth.lockout_ledger import LockoutLedger
+from ttagw.auth.lockout_table import Table
+from ttagw.auth.lockouts import Lockouts
 from ttagw.auth.tokens import Tokens
 from ttagw.config import Config
 from ttagw.core.identity import Identity
+from ttagw.core.lockout import Rules
 from ttagw.core.rbac import Requirement, Role, Roles
 from ttagw.layers.authenticate import Asked
 from ttagw.layers.authorise import Terms
+from ttagw.layers.login import Grid, Login
 from ttagw.layers.vouch import Assertion
 from ttagw.registry.events import Events
-from ttagw.store.base import Store
+from ttagw.store.base import Store, StoreError
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,13 @@ class Identities:
         self.authenticator = Authenticator(self.tokens or NoTokens(), keys, self.roles, self._check)
         self.access = ByToken()
         self.assertion: Assertion | None = None
+        self.lockouts = _lockouts(config, around)
+        self._ledger = LockoutLedger(
+            around.store, self.lockouts, around.reactor, around.monotonic, around.wall, StoreError
+        )
+        logins = {each.name: each.login for each in config.routes if each.login}
+        self.login = Login(logins, self.lockouts, Grid(around.monotonic, around.reactor.callLater))
+        self._logins = bool(logins)
 
     def _check(self, identity: Identity) -> None:
         """Raises a `GatewayError` for an identity that was revoked."""
@@ -61,11 +74,15 @@ class Identities:
         """Begin."""
         if self.tokens is not None:
             self.tokens.start()
+        if self._logins:
+            self._ledger.start()
 
     async def stop(self) -> None:
         """End what is under way."""
         if self.tokens is not None:
             self.tokens.stop()
+        if self._logins:
+            await self._ledger.stop()
 
     def pages(self, callers: Callers) -> Mapping[bytes, Resource]:  # noqa: ARG002
         """What the admin side shows of it, by the first segment of the path; `callers` says who may."""
@@ -73,7 +90,22 @@ class Identities:
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
-        yield from ()
+        if self._logins:
+            yield from self.lockouts.metrics()
+            yield from self._ledger.metrics()
+
+
+def _lockouts(config: Config, around: Surroundings) -> Lockouts:
+    lockout = config.auth.lockout
+    rules = Rules(lockout.failures, lockout.window, lockout.lasts)
+    return Lockouts(
+        rules,
+        Table(rules, os.urandom(32)),
+        around.reactor,
+        around.monotonic,
+        lambda: os.urandom(6).hex(),
+        lambda by: around.events.tell("login_paused", "", reason=by, severity="warn"),
+    )
 
 
 def roles_of(config: Config) -> Roles:

@@ -146,8 +146,9 @@ class Reply:
 class Sink(Protocol):
     """Where an answer goes: the client's connection."""
 
-    started: bool
-    """Whether anything of the answer may have gone out: from then on the only honest error is to abort."""
+    @property
+    def started(self) -> bool:
+        """Whether anything of the answer may have gone out: from then on the only honest error is to abort."""
 
     def start(self, reply: Reply, source: BodySource | None) -> None:
         """The answer begins; with `source` its body is streamed by `write`, `flush` and `finish`."""

@@ -10,6 +10,9 @@ from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, Op
 from ttagw.config.gateway import MANY
 from ttagw.config.units import Duration, DurationOrNone
 
+MOST_FAILURES = 100
+"""Failed logins before a pause: what counts is kept for every address and account."""
+
 SYMMETRIC = ("HS256", "HS384", "HS512")
 
 Algorithm = Literal[
@@ -126,7 +129,7 @@ class BreakGlass(Section):
 class Lockout(Section):
     """What failed logins lead to, for an address and for an account, on routes with `login`."""
 
-    failures: int = Field(default=5, ge=1, le=MANY)
+    failures: int = Field(default=5, ge=1, le=MOST_FAILURES)
     """So many"""
     window: Duration = 900.0
     """in so long"""
