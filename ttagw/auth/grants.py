@@ -24,6 +24,10 @@ PREFIX = "break_glass/open/"
 RECONCILE = 2.0
 """Seconds between two comparisons with the store."""
 
+REMEMBERED = 120.0
+"""Seconds for which a window is known that is over here and in the store: a store that goes by a clock may show it again
+when that is set back, until it has swept it."""
+
 MOST_GRANTS = 10_000
 """Windows that are known here; beyond them the one that ends first is forgotten, and needs a reason again."""
 
@@ -105,7 +109,7 @@ class Grants:
         self._monotonic = monotonic
         self._wall = wall
         self._by_id: dict[str, Grant] = {}
-        """Also those that are over, until the store does not have them any more: they must not begin anew."""
+        """Also those that are over, for as long as the store may have them: they must not begin anew."""
         self._by_place: dict[Place, Grant] = {}
         self._number = 0
         self._looking: Deferred[Any] | None = None
@@ -216,5 +220,5 @@ class Grants:
         now = self._monotonic()
         for id_ in before:
             grant = self._by_id.get(id_)
-            if grant is not None and grant.until <= now and f"{PREFIX}{id_}" not in stored:
+            if grant is not None and grant.until + REMEMBERED <= now and f"{PREFIX}{id_}" not in stored:
                 self._forget(grant)
