@@ -135,8 +135,8 @@ def asking(*reasons: bytes) -> Exchange:
 
 def result(deferred: Deferred[Any]) -> Any:
     """What it has fired with, or the error; None while it has not."""
+    if not deferred.called:
+        return None
     found: list[Any] = []
     deferred.addBoth(found.append)
-    if not found:
-        return None
     return found[0].value if isinstance(found[0], Failure) else found[0]

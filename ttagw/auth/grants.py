@@ -25,8 +25,8 @@ RECONCILE = 2.0
 """Seconds between two comparisons with the store."""
 
 REMEMBERED = 120.0
-"""Seconds for which a window is known that is over here and in the store: a store that goes by a clock may show it again
-when that is set back, until it has swept it."""
+"""Seconds for which a window is known after its end here: a store that goes by a clock may have it again when that is
+set back, until it has swept it."""
 
 MOST_GRANTS = 10_000
 """Windows that are known here; beyond them the one that ends first is forgotten, and needs a reason again."""
