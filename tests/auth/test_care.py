@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from tests.auth.glass_kit import result
 from ttagw.auth import care as module
-from ttagw.auth.care import MOST_ASKING, NO_FOR, Care
+from ttagw.auth.care import MOST_ASKING, MOST_OF_ONE, NO_FOR, Care, care_metrics
 from ttagw.errors import AccessUnknownError
 from ttagw.testing import Clock
 
@@ -122,16 +122,29 @@ def test_who_asks_the_same_waits_for_the_same_answer() -> None:
 def test_so_many_are_asked_at_once_and_what_is_known_needs_no_place() -> None:
     asked = Asked()
     asked.ask("known", status=200)
-    waiting = [asked.care.cares("thea", f"p{number}", b"id") for number in range(MOST_ASKING)]
+    waiting = [asked.care.cares(f"t{number}", "perry", b"id") for number in range(MOST_ASKING)]
     assert asked.ask("one-more") == "care_busy"
     assert asked.ask("known") is True
-    assert isinstance(asked.care.cares("thea", "p0", b"id"), Deferred)
+    assert isinstance(asked.care.cares("t0", "perry", b"id"), Deferred)
     for each in asked.waiting:
         each.callback(200)
     assert [result(each) for each in waiting if isinstance(each, Deferred)] == [True] * MOST_ASKING
     asked.waiting.clear()
     assert asked.ask("one-more", status=200) is True
     assert asked.care.outcomes == {"yes": MOST_ASKING + 2, "busy": 1, "remembered": 1}
+
+
+def test_whoever_asks_about_many_leaves_room_for_others() -> None:
+    asked = Asked()
+    waiting = [asked.care.cares("thea", f"p{number}", b"id") for number in range(MOST_OF_ONE)]
+    assert asked.ask("one-more") == "care_busy"
+    others = asked.care.cares("theo", "perry", b"id")
+    asked.waiting.pop(0).callback(200)
+    more = asked.care.cares("thea", "one-more", b"id")
+    for each in asked.waiting:
+        each.callback(200)
+    assert [result(each) for each in (*waiting, others, more) if isinstance(each, Deferred)] == [True] * 12
+    assert asked.care._by_caller == {}
 
 
 def test_so_many_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +172,7 @@ def test_it_has_something_to_tell_prometheus() -> None:
     asked.ask()
     under_way = asked.care.cares("thea", "theo", b"id")
     samples = {
-        (each.name, *each.labels.values()): each.value for family in asked.care.metrics() for each in family.samples
+        (each.name, *each.labels.values()): each.value for family in care_metrics(asked.care) for each in family.samples
     }
     assert samples == {
         ("ttagw_care_questions_total", "yes"): 1,

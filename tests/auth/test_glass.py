@@ -172,7 +172,7 @@ def test_so_many_reasons_are_enough() -> None:
 def test_an_alert_goes_out_once_a_minute_for_a_caller_and_a_person() -> None:
     world = World()
     (ward,) = world.gateways
-    severities = []
+    severities: list[str] = []
     for person, wait in (("a", 0.0), ("b", 0.0), ("a", ALERT_EVERY - 1.0), ("a", 1.0)):
         world.pass_time(wait)
         ward.open(b"A good reason, number %d" % len(severities), person=person)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import count
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,9 +144,11 @@ def test_what_no_gateway_writes_is_passed_over_and_said(book: Book, failures: Fa
         f"{RECORDS}{month}/{bad[:-1]}1": b'{"id":"' + bad.encode() + b'"}',
         f"{RECORDS}{month}/no-id": b"{}",
         f"{USES}{month_of(good)}/{good}/x": b"[]",
+        f"{RECORDS}{month}/{bad[:-1]}2": msgspec.json.encode(record(good)),
     }.items():
         book.data.put(key, value, None)
     assert book.ids() == ([good], False)
+    assert book.ids(1) == ([good], False)
 
 
 def test_what_the_store_raises_goes_through(book: Book) -> None:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from tests.integration.kit.gateway import Gateway
-from tests.integration.kit.glass import REASON, Ward, ask, problem, told
+from tests.integration.kit.glass import REASON, Ward, ask, events, problem, told
 from tests.integration.kit.operated import Operator
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.raw import Answer, CutOffError, get, once
@@ -48,6 +48,8 @@ def nothing_personal(gateway: Gateway) -> None:
     texts = [gateway.access, gateway.child.errors, gateway.child.output]
     found = [(text.name, word) for text in texts for word in SECRETS if word in text.read_text()]
     assert found == []
+    told_ = gateway.admin("/metrics")[1].decode() + str(events(gateway))
+    assert not [word for word in SECRETS if word in told_]
 
 
 def test_who_cares_for_somebody_reaches_them_and_nobody_else(ward: Ward, gateway: Gateway) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from prometheus_client.metrics_core import Metric
 from twisted.internet.defer import Deferred
 
-from ttagw.auth.care import Care
+from ttagw.auth.care import Care, care_metrics
 from ttagw.auth.glass import Glass, reasons_in
 from ttagw.core.identity import Identity
 from ttagw.errors import AccessUnknownError
@@ -89,5 +89,4 @@ class Access:
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
         yield from self._glass.metrics()
-        if self._care is not None:
-            yield from self._care.metrics()
+        yield from care_metrics(self._care)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -17,6 +17,9 @@ MOST_KNOWN = 10_000
 
 MOST_ASKING = 100
 """Questions under way at once."""
+
+MOST_OF_ONE = 10
+"""Of those, questions about one caller: whoever tries many people leaves room for others."""
 
 NO_FOR = 10.0
 """Seconds for which a "no" is remembered, at the most: who has just been given somebody to care for should not wait."""
@@ -41,6 +44,8 @@ class Care:
         self._monotonic = monotonic
         self._known: dict[tuple[str, str], _Answer] = {}
         self._asking: Shared[bool] = Shared(MOST_ASKING)
+        self._by_caller: dict[str, int] = {}
+        """Questions under way."""
         self.outcomes: dict[str, int] = {}
         """What became of questions: `yes`, `no`, `unknown`, `busy`; `remembered`: it was known already."""
 
@@ -53,14 +58,23 @@ class Care:
         if not (caller.strip(".") and person.strip(".")):
             # In a path these would lead elsewhere, and whatever is there might say yes.
             return False
-        answer = self._asking.ask((caller, person), lambda: self._ask(caller, person, request_id))
-        if answer is None:
-            self._count("busy")
-            raise AccessUnknownError("care_busy", retry_after=1)
-        return answer
+        return self._asking.ask((caller, person), lambda: self._ask(caller, person, request_id)) or self._busy()
+
+    def _busy(self) -> NoReturn:
+        self._count("busy")
+        raise AccessUnknownError("care_busy", retry_after=1)
 
     async def _ask(self, caller: str, person: str, request_id: bytes) -> bool:
-        status = await self._question(caller, person, request_id)
+        of_one = self._by_caller.get(caller, 0)
+        if of_one >= MOST_OF_ONE:
+            self._busy()
+        self._by_caller[caller] = of_one + 1
+        try:
+            status = await self._question(caller, person, request_id)
+        finally:
+            self._by_caller[caller] -= 1
+            if not self._by_caller[caller]:
+                del self._by_caller[caller]
         yes = 200 <= status <= 299
         if not yes and status not in (403, 404):
             self._count("unknown")
@@ -84,10 +98,16 @@ class Care:
         """End the questions that are under way."""
         self._asking.stop()
 
-    def metrics(self) -> Iterator[Metric]:
-        """What there is to tell Prometheus."""
-        asked = CounterMetricFamily("ttagw_care_questions", "Who cares for whom, by answer.", labels=["outcome"])
-        for outcome, count in self.outcomes.items():
-            asked.add_metric([outcome], count)
-        yield asked
-        yield GaugeMetricFamily("ttagw_care_asking", "Questions under way.", value=self._asking.under_way)
+    @property
+    def under_way(self) -> int:
+        """Questions that are not answered yet."""
+        return self._asking.under_way
+
+
+def care_metrics(care: Care | None) -> Iterator[Metric]:
+    """What there is to tell Prometheus."""
+    asked = CounterMetricFamily("ttagw_care_questions", "Who cares for whom, by answer.", labels=["outcome"])
+    for outcome, count in ({} if care is None else care.outcomes).items():
+        asked.add_metric([outcome], count)
+    under_way = 0 if care is None else care.under_way
+    yield from (asked, GaugeMetricFamily("ttagw_care_asking", "Questions under way.", value=under_way))

@@ -106,14 +106,10 @@ class Records:
         are more."""
         found: list[tuple[Record, Uses]] = []
         for month in await self._months(month_of(after) if after else "9999-99"):
-            prefix = f"{RECORDS}{month}/"
-            stored = {key[len(prefix) :]: raw for key, raw in (await self._store.scan(prefix)).items()}
-            ids = sorted([id_ for id_ in stored if ID.fullmatch(id_) and (not after or id_ < after)], reverse=True)
-            ids = ids[: limit + 1 - len(found)]
-            if ids:
-                uses = await self._uses_of(month, ids)
-                records = [(self._decoded(_record, stored[id_], id_), uses[id_]) for id_ in ids]
-                found += [(record, used) for record, used in records if record is not None]
+            records = await self._records_of(month, limit + 1 - len(found), after)
+            if records:
+                uses = await self._uses_of(month, [record.id for record in records])
+                found += [(record, uses[record.id]) for record in records]
             if len(found) > limit:
                 break
         return found[:limit], len(found) > limit
@@ -121,6 +117,18 @@ class Records:
     async def _months(self, last: str) -> list[str]:
         names = [key[len(MONTHS) :] for key in await self._store.scan(MONTHS)]
         return sorted([name for name in names if _MONTH.fullmatch(name) and name <= last], reverse=True)
+
+    async def _records_of(self, month: str, most: int, after: str) -> list[Record]:
+        prefix = f"{RECORDS}{month}/"
+        stored = {key[len(prefix) :]: raw for key, raw in (await self._store.scan(prefix)).items()}
+        found: list[Record] = []
+        for id_ in sorted([id_ for id_ in stored if ID.fullmatch(id_) and (not after or id_ < after)], reverse=True):
+            record = self._decoded(_record, stored[id_], id_)
+            if record is not None and record.id == id_:
+                found.append(record)
+            if len(found) == most:
+                break
+        return found
 
     async def _uses_of(self, month: str, ids: list[str]) -> Mapping[str, Uses]:
         prefix = f"{USES}{month}/"

@@ -61,7 +61,9 @@ class CareQuestion:
         )
         if self._assertion is not None:
             exchange.forwarded = b"x-tta-assertion: %b\r\n" % self._assertion(exchange)
-        late = self._clock.callLater(self._timeout, self._pipeline.fail, exchange, UpstreamTimeoutError("care_timeout"))
+        late = self._clock.callLater(
+            self._timeout, self._pipeline.fail, exchange, UpstreamTimeoutError("route_timeout")
+        )
         exchange.on_end.append(lambda _: late.cancel() if late.active() else None)
         sink.exchange = exchange
         self._pipeline.run(exchange)

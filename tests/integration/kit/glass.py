@@ -75,14 +75,14 @@ def told(gateway: Gateway, kind: str) -> list[View]:
     found: list[View] = []
 
     def look() -> bool:
-        found[:] = [each for each in _events(gateway) if each["kind"] == kind]
+        found[:] = [each for each in events(gateway) if each["kind"] == kind]
         return bool(found)
 
     until(look, f"an event {kind} is in the stream")
     return found
 
 
-def _events(gateway: Gateway) -> list[View]:
+def events(gateway: Gateway) -> list[View]:
     """What has been told so far: the stream is read until it says nothing for a moment."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.admin_port, timeout=0.5)
     lines: list[bytes] = []
