@@ -49,8 +49,9 @@ def endless(talk: Any, request: Any) -> None:
 def ward(folder: Path, origin: Origin, knows: Origin) -> Ward:
     secret = folder / "proof"
     secret.write_text(PROOF)
-    auth = {"care": {"service": "care", "timeout": "1s"}, "upstream": {"secret_file": str(secret)}}
-    return Ward(folder, origin, auth=auth, services={"care": service(knows.port)})
+    auth = {"care": {"service": "care", "timeout": "3s"}, "upstream": {"secret_file": str(secret)}}
+    patient = {"upstream": {"response_timeout": "20s", "idle_timeout": "20s"}}
+    return Ward(folder, origin, auth=auth, services={"care": service(knows.port)}, sections=patient)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_ids_are_sent_as_one_part_of_a_path_each(ward: Ward, gateway: Gateway, k
 
 def test_many_who_ask_the_same_are_one_question(ward: Ward, gateway: Gateway, knows: Origin) -> None:
     held = Event()
-    knows.on(b"/care/thea/many", lambda talk, request: (held.wait(0.9), talk.reply(b""))[1])
+    knows.on(b"/care/thea/many", lambda talk, request: (held.wait(2.5), talk.reply(b""))[1])
     answers: list[Answer] = []
     token = ward.therapist()
     asking = [Thread(target=lambda: answers.append(ask(gateway, token, "many")), daemon=True) for _ in range(8)]
