@@ -72,7 +72,7 @@ def layers(config: Config, metrics: Metrics, access: AccessLog, identities: Iden
         Authorise(terms(config), identities.access),
         Vouch(config.auth.forward_token, config.auth.query_token, identities.assertion),
         Bounds(),
-        identities.login,
+        identities.logins.layer,
         ChangeFields(changes),
     ]
 
