@@ -146,8 +146,9 @@ class Reply:
 class Sink(Protocol):
     """Where an answer goes: the client's connection."""
 
-    started: bool
-    """Whether anything of the answer may have gone out: from then on the only honest error is to abort."""
+    @property
+    def started(self) -> bool:
+        """Whether anything of the answer may have gone out: from then on the only honest error is to abort."""
 
     def start(self, reply: Reply, source: BodySource | None) -> None:
         """The answer begins; with `source` its body is streamed by `write`, `flush` and `finish`."""
@@ -179,6 +180,7 @@ class Exchange:
     """One request and what becomes of it. Times are monotonic seconds; `arrived` is wall-clock for the log."""
 
     __slots__ = (
+        "access",
         "authority",
         "body",
         "bytes_out",
@@ -238,6 +240,8 @@ class Exchange:
         """Who is asking, verified."""
         self.dry_run = ""
         """Why it would have been refused, were that not only tried out."""
+        self.access: tuple[str, str] | None = None
+        """How somebody else was reached if no token says so: by `care` or `break_glass`, and the id of the record."""
         self.forwarded = b""
         """The prepared lines that tell a service where the request came from."""
         self.version = 1

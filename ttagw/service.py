@@ -40,7 +40,7 @@ from ttagw.listen import Listeners
 from ttagw.logs.access import AccessLog
 from ttagw.logs.file import LogFile
 from ttagw.metrics import Metrics
-from ttagw.model import Exchange, Reply
+from ttagw.model import HELD, Exchange, Reply
 from ttagw.pipeline import Layer, Pipeline, Route
 from ttagw.store.make import check_store, located
 from ttagw.tree import SERVER_METHODS, Tree, refuse
@@ -72,6 +72,7 @@ def layers(config: Config, metrics: Metrics, access: AccessLog, identities: Iden
         Authorise(terms(config), identities.access),
         Vouch(config.auth.forward_token, config.auth.query_token, identities.assertion),
         Bounds(),
+        identities.logins.layer,
         ChangeFields(changes),
     ]
 
@@ -160,6 +161,9 @@ class Gateway(MultiService):
         hedge = seconds(config.hedge) if config.hedge else 0.0
         forward = forward_to(pick, compile_rewrite(config.path, config.rewrite), hedge)
         most = self._config.http.max_body if config.max_body is None else config.max_body
+        if config.login:
+            # All of it is read before it goes on.
+            most = min(most, HELD)
         route = Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
         services = [self._config.services[name] for name in (config.split or (config.service,))]
         route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)

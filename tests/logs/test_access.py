@@ -97,3 +97,21 @@ def test_lines_are_handed_on_at_once_when_there_are_many() -> None:
     assert [batch.count(b"\n") for batch in lines.batches] == [MOST_LINES]
     log.flush()
     assert len(lines.batches) == 1
+
+
+@pytest.mark.parametrize(
+    ("access", "members"),
+    [
+        (None, {}),
+        (("care", ""), {"access": "care"}),
+        (("break_glass", "01a2-7"), {"access": "break_glass", "record": "01a2-7"}),
+    ],
+)
+def test_how_somebody_else_was_reached_is_said(access: tuple[str, str] | None, members: dict[str, str]) -> None:
+    lines = RecordingLines()
+    log = AccessLog(lines, "json", lambda: NOON)
+    log.record(finished(access=access, dry_run="a_reason"), 0.1)
+    log.flush()
+    line = json.loads(lines.batches[0])
+    assert {name: line[name] for name in ("access", "record") if name in line} == members
+    assert line["dry_run"] == "a_reason"

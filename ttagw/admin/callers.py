@@ -20,7 +20,8 @@ MOST_ADDRESSES = 10_000
 
 ADMIN = "admin"
 SERVICE = "service"
-"""Roles: what may do everything here, and what may register the service that has its name."""
+REVIEW = "access_audit_logs"
+"""Roles: what may do everything here, and what may register the service that has its name. The permission to review."""
 
 
 class Keys(Protocol):
@@ -84,6 +85,12 @@ def must_be_admin(caller: Caller) -> None:
     """Raises `NotAllowedError`."""
     if ADMIN not in caller.roles:
         raise NotAllowedError(detail="This needs a key with the role admin.")
+
+
+def must_be_reviewer(caller: Caller) -> None:
+    """Whether the caller may see what is recorded about people. Raises `NotAllowedError`."""
+    if ADMIN not in caller.roles and REVIEW not in caller.permissions:
+        raise NotAllowedError(detail=f"This needs a key with the role admin or the permission {REVIEW}.")
 
 
 def must_be_for(service: str, caller: Caller) -> None:

@@ -10,6 +10,9 @@ from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, Op
 from ttagw.config.gateway import MANY
 from ttagw.config.units import Duration, DurationOrNone
 
+MOST_FAILURES = 100
+"""Failed logins before a pause: what counts is kept for every address and account."""
+
 SYMMETRIC = ("HS256", "HS384", "HS512")
 
 Algorithm = Literal[
@@ -113,20 +116,20 @@ class Care(Section):
     timeout: Duration = 1.0
     """How long it may take; no answer is no access."""
     cache: DurationOrNone = 60.0
-    """How long its answer is good for."""
+    """How long its answer is good for; a no for 10 s at the most."""
 
 
 class BreakGlass(Section):
     """Access to somebody whom the caller does not care for, in an emergency."""
 
     lasts: Duration = 900.0
-    """How long it is open after a reason was given."""
+    """How long it is open after a reason was given and recorded, at every gateway that shares the store."""
 
 
 class Lockout(Section):
     """What failed logins lead to, for an address and for an account, on routes with `login`."""
 
-    failures: int = Field(default=5, ge=1, le=MANY)
+    failures: int = Field(default=5, ge=1, le=MOST_FAILURES)
     """So many"""
     window: Duration = 900.0
     """in so long"""
@@ -138,7 +141,8 @@ class UpstreamProof(Section):
     """How services know that a request came through this gateway."""
 
     secret_file: str = ""
-    """The secret that `X-TTA-Assertion` is signed with; "" sends none."""
+    """The secret that `X-TTA-Assertion` is signed with, 32 bytes or more, read again when the file changes; "" sends
+    none."""
 
 
 class Auth(Section):

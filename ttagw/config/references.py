@@ -34,6 +34,7 @@ def check(config: Config) -> list[Finding]:
             findings.append((("routes", index, "name"), f'the name "{route.name}" is taken by routes[{first}]'))
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
+    findings += _care(config)
     findings += _safety(config)
     return findings
 
@@ -56,6 +57,9 @@ def notices(config: Config) -> list[Finding]:
             for index, route in enumerate(config.routes)
             if route.auth == "required"
         ]
+    if not auth.care.service:
+        keys = [name for name in type(auth.care).model_fields if name in auth.care.model_fields_set - {"service"}]
+        found += [(("auth", "care", key), "has no effect: there is no auth.care.service to ask") for key in keys]
     return found
 
 
@@ -191,6 +195,17 @@ def _issuers(config: Config) -> Iterator[Finding]:
                 yield ("auth", "roles", name, "inherits", index), f'there is no role "{each}"'
         if _circular(roles, name):
             yield ("auth", "roles", name, "inherits"), "inherits from itself, directly or through others"
+
+
+def _care(config: Config) -> Iterator[Finding]:
+    care = config.auth.care
+    if care.service and care.service not in config.services:
+        yield ("auth", "care", "service"), f'there is no service "{care.service}"'
+    lacking = [name for name in ("{caller}", "{person}") if name not in care.path]
+    if lacking:
+        yield ("auth", "care", "path"), f"has no {' and no '.join(lacking)}: the answer would not be about them"
+    if set("{}") & set(care.path.replace("{caller}", "").replace("{person}", "")):
+        yield ("auth", "care", "path"), "has braces that are not those of {caller} and {person}"
 
 
 def _safety(config: Config) -> Iterator[Finding]:

@@ -150,6 +150,10 @@ class LoginRefusedError(GatewayError):
     detail = "The name and what was sent with it do not fit together. Please try again."
     blame = Blame.CLIENT
 
+    def __init__(self, reason: str = "") -> None:
+        # Every 401 has a challenge (RFC 9110 §15.5.2); this one makes no browser ask for a password of its own.
+        super().__init__(reason, fields=((b"www-authenticate", CredentialsRequiredError.challenge),))
+
 
 class LoginPausedError(GatewayError):
     """Too many logins have failed from this address or for this name, whether it exists or not."""

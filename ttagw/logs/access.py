@@ -17,7 +17,7 @@ MOST_LINES = 1000
 
 _JSON = (
     b'{"time":"%b%03dZ","request_id":"%b","client":"%b","route":"%b","method":"%b","path":"%b","status":%d,'
-    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"%b}\n'
+    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"%b%b}\n'
 )
 _COMBINED = b'%b - - [%b] "%b %b HTTP/1.%d" %d %d "-" "-"\n'
 
@@ -26,6 +26,13 @@ def _failed(tries: tuple[tuple[bytes, str, float], ...]) -> bytes:
     """The tries that failed, as JSON: labels and reasons are of our own making and need no escaping."""
     one = b'{"instance":"%b","reason":"%b","ms":%.3f}'
     return b"[" + b",".join([one % (label, why.encode("ascii"), took * 1000.0) for label, why, took in tries]) + b"]"
+
+
+def _access(access: tuple[str, str]) -> bytes:
+    """By what somebody else was reached, as JSON; the id of a record is one of ours."""
+    by, record = access
+    more = f',"record":"{record}"' if record else ""
+    return f',"access":"{by}"{more}'.encode("ascii")
 
 
 class Lines(Protocol):
@@ -88,6 +95,7 @@ class AccessLog:
             _failed(exchange.failed) if exchange.failed else b"[]",
             exchange.reason.encode("ascii"),
             b',"dry_run":"%b"' % exchange.dry_run.encode("ascii") if exchange.dry_run else b"",
+            b"" if exchange.access is None else _access(exchange.access),
         )
 
     def _combined(self, exchange: Exchange, seconds: float, fraction: float) -> bytes:  # noqa: ARG002 - as `_json`
