@@ -190,6 +190,7 @@ def test_the_fields_of_the_access_log_are_in_the_manual() -> None:
     log = AccessLog(lines, "json", lambda: 0.0)
     tried_out = exchange()
     tried_out.dry_run = "role_missing"
+    tried_out.access = ("break_glass", "1")
     log.record(tried_out, 0.001)
     log.flush()
     text = page("seeing")
@@ -201,7 +202,8 @@ def test_the_fields_of_the_access_log_are_in_the_manual() -> None:
 def test_the_metrics_are_in_the_manual(tmp_path: Path) -> None:
     (tmp_path / "ttagw.toml").write_text(
         '[services.s]\ninstances = ["http://127.0.0.1:1"]\n'
-        '[[routes]]\nname = "r"\npath = "/*"\nservice = "s"\nauth = "none"\n'
+        '[[routes]]\nname = "r"\npath = "/*"\nservice = "s"\nauth = "none"\nlogin = "username"\n'
+        '[auth.care]\nservice = "s"\n'
     )
     gateway = Gateway(MemoryReactorClock(), load(tmp_path / "ttagw.toml", environ={}))
     given: dict[str, tuple[str, list[str]]] = {}
