@@ -162,7 +162,7 @@ def test_a_last_line_that_does_not_end_is_ended(tmp_path: Path) -> None:
 
 def test_a_name_is_used_once(tmp_path: Path) -> None:
     (tmp_path / "k").write_text(OTHERS)
-    with pytest.raises(KeyFileError, match="there is a key of the name first already; remove it first"):
+    with pytest.raises(KeyFileError, match="there is a key of the name first already; remove it first, or rotate it"):
         add(tmp_path / "k", "first", HASH, (), ())
     assert (tmp_path / "k").read_text() == OTHERS
 

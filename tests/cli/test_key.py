@@ -61,7 +61,7 @@ def test_what_goes_wrong_is_a_sentence(tmp_path: Path) -> None:
     run("new", "a", "--file", file)
     again = run("new", "a", "--file", file)
     assert (again.exit_code, again.stdout) == (1, "")
-    assert again.stderr == f"Error: {file}: there is a key of the name a already; remove it first\n"
+    assert again.stderr == f"Error: {file}: there is a key of the name a already; remove it first, or rotate it\n"
     assert "expected a name" in run("new", "a b", "--file", file).stderr
     assert "there is no key of the name b" in run("remove", "b", "--file", file).stderr
     assert "No such file" in run("list", "--file", tmp_path / "none").stderr
