@@ -50,7 +50,9 @@ class Identities:
         auth = config.auth
         self.roles = roles_of(config)
         self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
-        self.authenticator = Authenticator(self.tokens or NoTokens(), keys, self.roles, self._check)
+        self.authenticator = Authenticator(
+            self.tokens or NoTokens(), keys, self.roles, self._check, monotonic=around.monotonic
+        )
         self.access = ByToken()
         self.assertion: Assertion | None = None
 

@@ -113,7 +113,7 @@ class Gateway(MultiService):
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
-            callers = Callers(keys, time.monotonic)
+            callers = Callers(keys, time.monotonic, self.identities.authenticator.of)
             admin = admin_site(
                 config.gateway.name,
                 self.readiness,

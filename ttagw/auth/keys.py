@@ -49,6 +49,8 @@ class Caller:
     name: str
     roles: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
+    ends: float = float("inf")
+    """When (Unix seconds) the key that was shown is over."""
 
 
 class _Check(NamedTuple):
@@ -185,9 +187,8 @@ class Keys:
             expires = entry.previous.expires
         else:
             return None
-        if expires is not None and self._wall() >= expires.timestamp():
-            return None
-        return Caller(known.name, entry.roles, entry.permissions)
+        ends = float("inf") if expires is None else expires.timestamp()
+        return Caller(known.name, entry.roles, entry.permissions, ends) if self._wall() < ends else None
 
     def _remember_unknown(self, digest: bytes) -> None:
         if len(self._unknown) >= MOST_UNKNOWN:
