@@ -16,6 +16,7 @@ from ttagw.admin.callers import Callers
 from ttagw.attempt import Service
 from ttagw.auth.access import ByToken
 from ttagw.auth.authenticator import Authenticator, NoTokens
+from ttagw.auth.certificates import Certificates
 from ttagw.auth.keys import Keys
 from ttagw.auth.tokens import Tokens
 from ttagw.config import Config
@@ -50,8 +51,9 @@ class Identities:
         auth = config.auth
         self.roles = roles_of(config)
         self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
+        certificates = Certificates(auth.certificates.clients, self.roles, around.wall)
         self.authenticator = Authenticator(
-            self.tokens or NoTokens(), keys, self.roles, self._check, monotonic=around.monotonic
+            self.tokens or NoTokens(), keys, self.roles, self._check, certificates.identify, around.monotonic
         )
         self.access = ByToken()
         self.assertion: Assertion | None = None
