@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ttagw.config import clients
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -34,6 +35,7 @@ def check(config: Config) -> list[Finding]:
             findings.append((("routes", index, "name"), f'the name "{route.name}" is taken by routes[{first}]'))
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
+    findings += clients.check(config)
     findings += _safety(config)
     return findings
 
@@ -46,6 +48,7 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
+    found += clients.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [
