@@ -31,9 +31,12 @@ class Known:
 
     def __init__(self) -> None:
         self.remembered: Caller | None = None
+        self.refused: set[bytes] = set()
         self.checked = 0
 
     def known(self, key: bytes) -> Caller | None:
+        if key in self.refused:
+            raise CredentialsRefusedError("key_unknown")
         return self.remembered if key == KEY else None
 
     async def check(self, key: bytes) -> Caller:
@@ -133,6 +136,13 @@ def test_an_address_with_too_many_unknown_keys_waits(place: Place) -> None:
     place.keys.remembered = None
     place.clock.advance(PER_SECONDS * 1.1)
     assert isinstance(place.who(bearer(KEY)), Identity)
+
+
+def test_a_program_that_goes_on_with_a_wrong_key_takes_nobodys_turn(place: Place) -> None:
+    place.keys.refused.add(BAD)
+    assert {place.who(bearer(BAD)) for _ in range(2 * MOST_REFUSALS)} == {"key_unknown"}
+    assert isinstance(place.who(bearer(KEY)), Identity)
+    assert place.keys.checked == 1
 
 
 def test_tokens_that_are_refused_cost_a_key_nothing(place: Place) -> None:

@@ -47,15 +47,21 @@ def test_a_good_key_is_its_caller(place: Place) -> None:
 
 @pytest.mark.parametrize("key", [b"", b"x", GOOD + b"x", GOOD[:-1], b"ttagw_" + b"x" * 500])
 def test_what_is_no_key_costs_nothing(place: Place, key: bytes) -> None:
-    assert place.answer(key) in ("key_form", "key_unknown")
-    assert len(place.threads.asked) <= 1
+    assert place.answer(key) == "key_form"
+    with pytest.raises(CredentialsRefusedError, match="key_form"):
+        place.keys.known(key)
+    assert place.threads.asked == []
 
 
 def test_a_wrong_key_is_remembered_for_a_while(place: Place) -> None:
+    assert place.keys.known(WRONG) is None
     assert place.answer(WRONG) == "key_unknown"
     assert place.answer(WRONG) == "key_unknown"
+    with pytest.raises(CredentialsRefusedError, match="key_unknown"):
+        place.keys.known(WRONG)
     assert len(place.threads.asked) == 1
     place.clock.advance(UNKNOWN_FOR)
+    assert place.keys.known(WRONG) is None
     assert place.answer(WRONG) == "key_unknown"
     assert len(place.threads.asked) == 2
 
@@ -139,7 +145,8 @@ def test_time_runs_out(place: Place) -> None:
     place.clock.advance(LOOK_EVERY)
     assert isinstance(place.answer(GOOD), Caller)
     place.wall.now = 1200.0
-    assert place.keys.known(GOOD) is None
+    with pytest.raises(CredentialsRefusedError, match="key_expired"):
+        place.keys.known(GOOD)
     assert place.answer(GOOD) == place.answer(GOOD) == "key_expired"
     assert len(place.threads.asked) == 1
 

@@ -9,6 +9,7 @@ import pytest
 from tests.auth.keyplace import GOOD, HASH, NOBODY, OTHER, WRONG, Place, Threads, asked, result
 from ttagw.auth.keyfile import add, new_key
 from ttagw.auth.keys import LOOK_EVERY, Caller, Keys
+from ttagw.errors import CredentialsRefusedError
 
 
 @pytest.fixture
@@ -31,8 +32,9 @@ def test_both_are_the_same_caller_until_the_old_one_is_over(place: Place) -> Non
     assert place.answer(GOOD) == Caller("a", ("service",), ("p",), 1200.0)
     assert [(key, phc[-1]) for key, phc in place.threads.asked] == [(GOOD, "A"), (WRONG, "B")]
     place.wall.now = 1200.0
-    assert place.keys.known(GOOD) is None
-    assert place.answer(GOOD) == place.answer(GOOD) == "key_expired"
+    with pytest.raises(CredentialsRefusedError, match="key_expired"):
+        place.keys.known(GOOD)
+    assert place.answer(GOOD) == "key_expired"
     assert place.answer(WRONG) == caller
     assert len(place.threads.asked) == 2
 

@@ -194,7 +194,7 @@ def test_an_explicit_credential_wins_over_the_certificate(place: Place) -> None:
 
 def test_one_that_ends_while_its_connection_is_open_is_no_longer_known(place: Place) -> None:
     names = [x509.DNSName("core.tta.internal")]
-    shown = place.programs.odd(names=names, age=DAY, lasts=DAY + timedelta(minutes=5, seconds=3))
+    shown = place.programs.odd(names=names, age=DAY, lasts=DAY + timedelta(minutes=5, seconds=8))
     with Client(place.gateway.secure_port, place.context(shown)) as client:
         assert values(client.ask(get("/any")))["x-user-id"] == "core"
         until(lambda: "x-user-id" not in values(client.ask(get("/any"))), "the certificate is over")

@@ -20,7 +20,7 @@ class Keys(Protocol):
     """Who a key belongs to; see `ttagw.auth.keys`."""
 
     def known(self, key: bytes) -> Caller | None:
-        """Who it is, if that is remembered."""
+        """Who it is, if that is remembered. Raises a `GatewayError` for a key that is remembered as refused."""
 
     async def check(self, key: bytes) -> Caller:
         """Who it is. Raises a `GatewayError`."""

@@ -141,25 +141,32 @@ class Keys:
     # Who it is
 
     def known(self, key: bytes) -> Caller | None:
-        """Who this is, if that is remembered; costs next to nothing."""
+        """Who this is, if that is remembered; costs next to nothing.
+
+        Raises `CredentialsRefusedError` for what is no key, and for one that is remembered as refused.
+        """
         self._look()
-        known = self._known.get(self._digest(key))
-        return self._caller(known) if known is not None else None
+        digest = self._digest(key)
+        known = self._known.get(digest)
+        if known is None:
+            if not (len(key) <= LONGEST_KEY and name_in(key)):
+                raise CredentialsRefusedError("key_form")
+            if self._monotonic() < self._unknown.get(digest, 0.0):
+                raise CredentialsRefusedError("key_unknown")
+            return None
+        caller = self._caller(known)
+        if caller is None:
+            raise CredentialsRefusedError("key_expired")
+        return caller
 
     async def check(self, key: bytes) -> Caller:
         """Who this is. Raises `CredentialsRefusedError` or `CheckingBusyError`."""
-        name = name_in(key) if len(key) <= LONGEST_KEY else ""
-        if not name:
-            raise CredentialsRefusedError("key_form")
         digest = self._digest(key)
         while True:
             caller = self.known(key)
             if caller is not None:
                 return caller
-            if digest in self._known:
-                raise CredentialsRefusedError("key_expired")
-            if self._monotonic() < self._unknown.get(digest, 0.0):
-                raise CredentialsRefusedError("key_unknown")
+            name = name_in(key)
             generation = self._generation
             hashes = self._hashes(name)
             place = await self._checked(key, digest, (*hashes, *self._nobody[len(hashes) :]))

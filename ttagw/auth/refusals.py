@@ -1,4 +1,8 @@
-"""How often one address may try keys that are not known: each of them costs tens of milliseconds of a processor."""
+"""How often one address may try keys that are not known: each of them costs tens of milliseconds of a processor.
+
+What is refused without such a check costs nothing and is not counted: a program that goes on sending one wrong key does
+not take the turns of its neighbours.
+"""
 
 from __future__ import annotations
 
