@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import jwt
 import pytest
 import trustme
 from cryptography import x509
@@ -32,6 +34,15 @@ CLIENTS = [
     {"name": "later", "match": "dns:both.tta.internal"},
     {"name": "other", "match": "dns:other.tta.internal", "roles": ["researcher"]},
 ]
+
+SECRET = b"a secret that only the tests share"
+
+
+def token(user: str) -> str:
+    """A good token of a patient."""
+    now = int(time.time())
+    about = {"iss": "https://auth.tta.example", "aud": "tta", "sub": user, "role": "patient"}
+    return jwt.encode({**about, "iat": now, "exp": now + 600, "jti": user}, SECRET, "HS256")
 
 
 @dataclass
@@ -69,7 +80,18 @@ def place(folder: Path, origin: Origin, authority: Authority) -> Iterator[Place]
         route("/must/*", name="must", auth="required"),
         route("/service/*", name="service", auth="required", roles=["service"]),
     ]
-    auth = {**key.section, "certificates": {"ca": str(programs.path), "clients": CLIENTS}}
+    (folder / "secret").write_bytes(SECRET)
+    issuer = {
+        "issuer": "https://auth.tta.example",
+        "audience": ["tta"],
+        "algorithms": ["HS256"],
+        "secret_file": str(folder / "secret"),
+    }
+    auth = {
+        **key.section,
+        "issuers": [issuer],
+        "certificates": {"ca": str(programs.path), "clients": CLIENTS},
+    }
     made = authority.issue("127.0.0.1")
     with Gateway(folder, {"s": service(origin.port)}, routes, certificate=made, auth=auth) as running:
         yield Place(running, authority, programs, key)
@@ -182,14 +204,17 @@ def test_an_explicit_credential_wins_over_the_certificate(place: Place) -> None:
     shown = place.programs.usual("core.tta.internal")
     assert place.user(shown, "/must", f"Authorization: Bearer {place.key.text}") == "keyed"
     assert place.user(shown, "/must", f"X-API-Key: {place.key.text}") == "keyed"
+    told = values(place.ask(shown, "/must", f"Authorization: Bearer {token('7')}"))
+    assert (told["x-user-id"], told["x-user-role"]) == ("7", "patient")
+    assert place.ask(shown, "/service", f"Authorization: Bearer {token('7')}").status == 403
     answer = place.ask(shown, "/must", f"Authorization: Bearer {place.key.text[:-2]}AA")
     assert (answer.status, answer.reason) == (401, b"credentials_refused")
     answer = place.ask(shown, "/any", "Authorization: Bearer a.b.c")
     assert (answer.status, answer.reason) == (401, b"token_refused")
     with Client(place.gateway.secure_port, place.context(shown)) as client:
         keyed = (f"X-API-Key: {place.key.text}",)
-        told = [values(client.ask(get("/any", *fields)))["x-user-id"] for fields in ((), keyed, ())]
-    assert told == ["core", "keyed", "core"]
+        users = [values(client.ask(get("/any", *fields)))["x-user-id"] for fields in ((), keyed, ())]
+    assert users == ["core", "keyed", "core"]
 
 
 def test_one_that_ends_while_its_connection_is_open_is_no_longer_known(place: Place) -> None:

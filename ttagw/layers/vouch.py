@@ -19,8 +19,9 @@ Assertion = Callable[[Exchange], bytes]
 class Vouch:
     """Only verified values go on, in fields that no client can set.
 
-    Tokens stay here unless `forward`; keys always do, since whoever has one could be that program. Where nobody is asked who they are, credentials of other schemes, which
-    are none of the gateway's business, go on as they came. The query parameter `query_token` never goes on.
+    Tokens stay here unless `forward`; keys always do, since whoever has one could be that program. Where nobody is
+    asked who they are, credentials of other schemes, which are none of the gateway's business, go on as they came. The
+    query parameter `query_token` never goes on.
     """
 
     name = "vouch"
