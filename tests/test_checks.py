@@ -118,6 +118,19 @@ def test_files_that_cannot_be_read_are_told_elsewhere(pem: dict[str, str]) -> No
     assert tls(pem, ca="nothing") == []
 
 
+def test_authorities_for_clients_that_cannot_be_used_are_told(pem: dict[str, str]) -> None:
+    for name, words in (("key", "no PEM certificate in it"), ("garbage", "not certificates in PEM")):
+        found = checks.authorities(config_of(f'auth.certificates.ca = "{pem[name]}"'))
+        assert found == [(("auth", "certificates", "ca"), f"{pem[name]}: {words}")]
+    assert checks.authorities in checks.EXTRA
+
+
+def test_authorities_for_clients_that_can_be_used_are_taken(pem: dict[str, str]) -> None:
+    assert checks.authorities(config_of(f'auth.certificates.ca = "{pem["ca"]}"')) == []
+    assert checks.authorities(config_of(f'auth.certificates.ca = "{pem["nothing"]}"')) == []
+    assert checks.authorities(config_of("")) == []
+
+
 @pytest.mark.parametrize(
     "endpoints",
     [

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+import trustme
+from OpenSSL import SSL
 from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tests.sockets import Raw, Recorder
 from tests.twisted_hygiene import _frozen_garbage, failures, reactor, until
@@ -103,3 +106,84 @@ def test_the_kernel_holds_many_connections_for_us() -> None:
 def test_a_key_that_is_missing_is_named_with_the_endpoint_as_it_was_written() -> None:
     with pytest.raises(ListenError, match=r"^ssl:0:privateKey=/nowhere/x\.pem: /nowhere/x\.pem: No such file"):
         endpoint_from(reactor, "ssl:0:privateKey=/nowhere/x.pem")
+
+
+# Certificates of clients
+
+
+class Closed:
+    """A port that was listened on."""
+
+    def stopListening(self) -> None:
+        """Nothing was open."""
+
+
+class RecordingReactor:
+    """What is listened on, by the port's number: with TLS also by whom its connections are made."""
+
+    def __init__(self) -> None:
+        self.tls: dict[int, Any] = {}
+        self.plain: list[int] = []
+
+    def listenTCP(self, port: int, factory: Any, backlog: int, interface: str) -> object:
+        self.plain.append(port)
+        return Closed()
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int, interface: str) -> object:
+        assert (backlog, interface) == (BACKLOG, "127.0.0.1")
+        self.tls[port] = contextFactory
+        return Closed()
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> tuple[Path, Path]:
+    """A server's certificate with its key, and an authority."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return tmp_path / "server.pem", tmp_path / "ca.pem"
+
+
+def test_only_those_who_want_to_know_ask_for_certificates(pem: tuple[Path, Path]) -> None:
+    server, ca = pem
+    site, admin, recorded = factory(), factory(), RecordingReactor()
+    secure = f"ssl:%d:interface=127.0.0.1:privateKey={server}"
+    wanted = [(secure % 1, site), (secure % 2, admin), ("tcp:3:interface=127.0.0.1", site), (secure % 4, site)]
+    listeners = Listeners(recorded, wanted, None, {site: str(ca)})
+    listeners.privilegedStartService()
+    assert recorded.plain == [3]
+    modes = {port: _mode(maker) for port, maker in recorded.tls.items()}
+    asking = SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE
+    assert modes == {1: asking, 2: SSL.VERIFY_NONE, 4: asking}
+    without = RecordingReactor()
+    Listeners(without, wanted).privilegedStartService()
+    assert {_mode(maker) for maker in without.tls.values()} == {SSL.VERIFY_NONE}
+
+
+def _mode(maker: Any) -> int:
+    mode: int = _connection(maker).get_verify_mode()
+    return mode
+
+
+def _connection(maker: Any) -> SSL.Connection:
+    connection: SSL.Connection = maker.serverConnectionForTLS(
+        TLSMemoryBIOFactory(maker, False, factory()).buildProtocol(None)
+    )
+    return connection
+
+
+def test_nobody_comes_in_with_a_session_of_before(pem: tuple[Path, Path]) -> None:
+    server, ca = pem
+    recorded: Any = RecordingReactor()
+    endpoint_from(recorded, f"ssl:1:interface=127.0.0.1:privateKey={server}", str(ca)).listen(factory())
+    assert _connection(recorded.tls[1]).get_context().get_session_cache_mode() == SSL.SESS_CACHE_OFF
+
+
+def test_authorities_that_cannot_be_used_are_told_in_a_line(pem: tuple[Path, Path], tmp_path: Path) -> None:
+    server, _ = pem
+    site = factory()
+    wanted = [(f"ssl:1:interface=127.0.0.1:privateKey={server}", site), ("tcp:2:interface=127.0.0.1", site)]
+    listeners = Listeners(RecordingReactor(), wanted, None, {site: str(tmp_path / "none.pem")})
+    with pytest.raises(ListenError) as caught:
+        listeners.privilegedStartService()
+    assert caught.value.args == (f"{tmp_path / 'none.pem'}: cannot be read: No such file or directory",)

@@ -18,6 +18,7 @@ from ttagw.core.routing import conflicts
 from ttagw.listen import ListenError, endpoint_from
 from ttagw.store.make import check_url
 from ttagw.upstream.tls import TlsFileError, client_options
+from ttagw.wire.authorities import Authorities, AuthoritiesError
 
 
 def routes(config: Config) -> list[Finding]:
@@ -51,6 +52,18 @@ def certificates(config: Config) -> list[Finding]:
         except TlsFileError as error:
             findings.append((("services", name, "tls"), str(error)))
     return findings
+
+
+def authorities(config: Config) -> list[Finding]:
+    """Authorities for clients that cannot be used; a file that cannot be read has been found already."""
+    path = config.auth.certificates.ca
+    if not path or unreadable(path):
+        return []
+    try:
+        Authorities(path)
+    except AuthoritiesError as error:
+        return [(("auth", "certificates", "ca"), str(error))]
+    return []
 
 
 def instance_files(config: Config) -> list[Finding]:
@@ -157,5 +170,5 @@ def summary(config: Config) -> str:
     return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
 
 
-EXTRA = (routes, certificates, instance_files, api_keys, store, listeners)
+EXTRA = (routes, certificates, authorities, instance_files, api_keys, store, listeners)
 """What `load` is given besides its own checks."""

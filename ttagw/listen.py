@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -12,6 +12,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from ttagw.wire.authorities import AskingReactor, Authorities, AuthoritiesError
 
 BACKLOG = 4096
 """Connections that the kernel holds for us until they are accepted; Twisted's own default is 50."""
@@ -29,9 +31,17 @@ class ListenError(Exception):
     """Some endpoints cannot be listened on. `args` are lines for people, one each."""
 
 
-def endpoint_from(reactor: Any, text: str) -> IStreamServerEndpoint:
-    """The endpoint that a string such as `tcp:8000:interface=127.0.0.1` describes. Raises `ListenError`."""
+def endpoint_from(reactor: Any, text: str, authorities: str = "") -> IStreamServerEndpoint:
+    """The endpoint that a string such as `tcp:8000:interface=127.0.0.1` describes. Raises `ListenError`.
+
+    `authorities`: the PEM file of those whose certificates are accepted from clients, where it is TLS that is spoken.
+    """
     ours = text
+    if authorities and text.startswith("ssl:"):
+        try:
+            reactor = AskingReactor(reactor, Authorities(authorities))
+        except AuthoritiesError as error:
+            raise ListenError(str(error)) from None
     if text.startswith(("tcp:", "ssl:", "tcp6:", "unix:")) and "backlog=" not in text:
         ours += f":backlog={BACKLOG}"
     try:
@@ -71,11 +81,16 @@ class Listeners(Service):
         reactor: Any,
         wanted: Sequence[tuple[str, IProtocolFactory]],
         opened: Callable[[IListeningPort, IProtocolFactory], None] | None = None,
+        authorities: Mapping[IProtocolFactory, str] | None = None,
     ) -> None:
-        """`wanted`: endpoint strings and who serves them. `opened` is told of each port that is listened on."""
+        """`wanted`: endpoint strings and who serves them. `opened` is told of each port that is listened on.
+
+        `authorities`: by who serves, the PEM file of those whose certificates are accepted from clients over TLS.
+        """
         self._reactor = reactor
         self._tell = opened
         self._wanted = wanted
+        self._authorities = authorities or {}
         self._ports: list[tuple[IListeningPort, IProtocolFactory]] = []
 
     @property
@@ -88,7 +103,7 @@ class Listeners(Service):
         faults: list[str] = []
         for text, factory in self._wanted:
             try:
-                listening = endpoint_from(self._reactor, text).listen(factory)
+                listening = endpoint_from(self._reactor, text, self._authorities.get(factory, "")).listen(factory)
             except ListenError as error:
                 faults.extend(error.args)
             else:

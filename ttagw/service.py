@@ -114,7 +114,7 @@ class Gateway(MultiService):
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
-            callers = Callers(keys, time.monotonic)
+            callers = Callers(keys, time.monotonic, self.identities.authenticator.of)
             admin = admin_site(
                 config.gateway.name,
                 self.readiness,
@@ -127,7 +127,8 @@ class Gateway(MultiService):
             )
             wanted.append((config.gateway.admin, admin))
         self.accepting = Accepting(reactor)
-        self.listeners = Listeners(reactor, wanted, self._guard)
+        self.site.asks_certificates = bool(config.auth.certificates.ca)
+        self.listeners = Listeners(reactor, wanted, self._guard, {self.site: config.auth.certificates.ca})
         self.listeners.setServiceParent(self)
         self._flushing = LoopingCall(self._flush)
         self._flushing.clock = reactor
@@ -283,9 +284,11 @@ class Gateway(MultiService):
         paused.add_metric([], self.accepting.paused)
         dropped = CounterMetricFamily("ttagw_access_log_dropped", "Access-log lines lost.")
         dropped.add_metric([], self.access_file.dropped)
+        refused = CounterMetricFamily("ttagw_client_certificates_refused", "Certificates of clients not verified.")
+        refused.add_metric([], self.site.certificates_refused)
         about = GaugeMetricFamily("ttagw_build_info", "Always 1.", labels=["version"])
         about.add_metric([__version__], 1)
-        return (connections, accepted, away, paused, dropped, about)
+        return (connections, accepted, away, paused, dropped, refused, about)
 
     def _flush(self) -> None:
         try:

@@ -8,9 +8,9 @@ from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tests.admin.served import KEYS, MemoryDirectory, MemoryKeys, serving
-from ttagw.admin import callers as module
-from ttagw.admin.callers import MOST_REFUSALS, Callers, _network
+from ttagw.admin.callers import Callers
 from ttagw.auth.keys import Caller
+from ttagw.auth.refusals import MOST_REFUSALS
 from ttagw.errors import CredentialsRefusedError, TooManyRefusalsError
 from ttagw.testing import Clock
 
@@ -39,20 +39,6 @@ def ask(callers: Callers, key: bytes, address: Any = None) -> Caller:
     return caller
 
 
-@pytest.mark.parametrize(
-    ("host", "network"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("local", "local"),
-    ],
-)
-def test_what_counts_as_one_address(host: str, network: str) -> None:
-    assert _network(host) == network
-
-
 def test_those_who_come_over_a_unix_socket_are_one() -> None:
     callers = Callers(MemoryKeys(**KEYS), Clock())
     for _ in range(MOST_REFUSALS):
@@ -63,12 +49,28 @@ def test_those_who_come_over_a_unix_socket_are_one() -> None:
     assert ask(callers, b"players", "192.0.2.1") == KEYS["players"]
 
 
-def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ADDRESSES", 3)
-    callers = Callers(MemoryKeys(**KEYS), Clock())
-    for last in (1, 2, 1, 3, 1, 4):
-        ask(callers, b"players", f"192.0.2.{last}")
-    assert list(callers._refused) == ["192.0.2.3", "192.0.2.1", "192.0.2.4"]
+class Revoked:
+    """Lets nobody through whose name is in it."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __call__(self, caller: Caller) -> None:
+        if caller.name in self.names:
+            raise CredentialsRefusedError("revoked")
+
+
+def test_a_caller_who_was_revoked_is_refused_whether_the_key_is_remembered_or_not() -> None:
+    keys, revoked = MemoryKeys(**KEYS), Revoked()
+    callers = Callers(keys, Clock(), revoked)
+    assert ask(callers, b"players", "192.0.2.1") == KEYS["players"]
+    revoked.names.add(KEYS["players"].name)
+    for remembered in (set(), {b"players"}):
+        keys.remembered = remembered
+        with pytest.raises(CredentialsRefusedError, match="revoked"):
+            ask(callers, b"players", "192.0.2.1")
+    revoked.names.clear()
+    assert ask(callers, b"players", "192.0.2.1") == KEYS["players"]
 
 
 @pytest_twisted.ensureDeferred

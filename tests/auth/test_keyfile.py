@@ -99,6 +99,18 @@ BOUNDS = "expected an Argon2id hash with m of 8 p to 262144, and p of 16 or less
             f"[keys.'a b']\nhash = '{HASH}'\n",
             (1, 'keys."a b"', 'expected a name of up to 64 letters, digits, ".", "_", ":" and "-", got "a b"'),
         ),
+        (
+            f"[keys.a]\nhash = '{HASH}'\n[keys.a.previous]\nhash = '{HASH}'\n",
+            (3, "keys.a.previous.expires", "must be given"),
+        ),
+        (
+            f"[keys.a]\nhash = '{HASH}'\n[keys.a.previous]\nhash = 'x'\nexpires = 2027-01-01T00:00:00Z\n",
+            (4, "keys.a.previous.hash", PHC),
+        ),
+        (
+            f"[keys.a]\nhash = '{HASH}'\n[keys.a.previous]\nhash = '{HASH}'\nexpires = 2027-01-01\n",
+            (5, "keys.a.previous.expires", "expected a date with a time, got 2027-01-01"),
+        ),
         ("[keys\n", (1, "", "not TOML: Expected ']' at the end of a table declaration")),
     ],
 )
@@ -162,7 +174,7 @@ def test_a_last_line_that_does_not_end_is_ended(tmp_path: Path) -> None:
 
 def test_a_name_is_used_once(tmp_path: Path) -> None:
     (tmp_path / "k").write_text(OTHERS)
-    with pytest.raises(KeyFileError, match="there is a key of the name first already; remove it first"):
+    with pytest.raises(KeyFileError, match="there is a key of the name first already; remove it first, or rotate it"):
         add(tmp_path / "k", "first", HASH, (), ())
     assert (tmp_path / "k").read_text() == OTHERS
 

@@ -1,89 +1,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogEvent, globalLogPublisher
-from twisted.python.failure import Failure
 
+from tests.auth.keyplace import GOOD, HASH, NOBODY, OTHER, WRONG, Place, Threads, asked, result
 from tests.twisted_hygiene import Failures, reactor
 from ttagw.auth import keys as module
 from ttagw.auth.argon2 import hashed
 from ttagw.auth.keyfile import add, new_key, remove
 from ttagw.auth.keys import LOOK_EVERY, UNKNOWN_FOR, Caller, Keys, keys_from
 from ttagw.config import ConfigError
-from ttagw.errors import CheckingBusyError, CredentialsRefusedError, GatewayError
-from ttagw.testing import Clock
-
-HASH = "$argon2id$v=19$m=19456,t=2,p=1$lyrbupMPiMTJcoGSpGjx3g$Z48zWCl2KTPFTKv978HFDVFUDvSgnxHyqHD88Sn116{}"
-GOOD = new_key("a", b"a" * 32).encode()
-OTHER = new_key("b", b"b" * 32).encode()
-WRONG = new_key("a", b"c" * 32).encode()
-NOBODY = new_key("nobody", b"a" * 32).encode()
-
-
-class Threads:
-    """Checks that end when the test says so. A key matches the hash that ends with its name."""
-
-    def __init__(self) -> None:
-        self.checks: list[tuple[Callable[[], bool], Deferred[bool]]] = []
-        self.asked: list[tuple[bytes, str]] = []
-
-    def __call__(self, check: Callable[[], bool]) -> Deferred[bool]:
-        self.checks.append((check, Deferred()))
-        return self.checks[-1][1]
-
-    def matches(self, key: bytes, phc: str) -> bool:
-        self.asked.append((key, phc))
-        return (key, phc[-1]) in ((GOOD, "A"), (OTHER, "Q"))
-
-    def finish(self, error: Exception | None = None) -> None:
-        """Let those that are under way end."""
-        checks, self.checks = self.checks, []
-        for check, done in checks:
-            if error is None:
-                done.callback(check())
-            else:
-                done.errback(Failure(error))
-
-
-class Place:
-    """A file of keys, and `Keys` of which every other part is in our hands."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.clock, self.wall, self.threads = Clock(), Clock(), Threads()
-        add(file, "a", HASH.format("A"), ("service",), ("p",))
-        self.keys = Keys(str(file), self.threads, monotonic=self.clock, wall=self.wall, matches=self.threads.matches)
-
-    def ask(self, key: bytes) -> Deferred[Caller]:
-        return asked(self.keys.check(key))
-
-    def answer(self, key: bytes) -> Caller | str:
-        """What comes of it; the reason when it is refused."""
-        asking = self.ask(key)
-        self.threads.finish()
-        return result(asking)
-
-
-def asked(coroutine: Coroutine[Any, Any, Caller]) -> Deferred[Caller]:
-    return Deferred.fromCoroutine(coroutine)
-
-
-def result(asking: Deferred[Caller]) -> Caller | str:
-    found: list[Caller | str] = []
-    asking.addCallbacks(found.append, lambda failure: found.append(reason(failure)))
-    return found[0]
-
-
-def reason(failure: Failure) -> str:
-    failure.trap(GatewayError, CancelledError)
-    return getattr(failure.value, "reason", "cancelled")
+from ttagw.errors import CheckingBusyError, CredentialsRefusedError
 
 
 @pytest.fixture
@@ -115,15 +47,21 @@ def test_a_good_key_is_its_caller(place: Place) -> None:
 
 @pytest.mark.parametrize("key", [b"", b"x", GOOD + b"x", GOOD[:-1], b"ttagw_" + b"x" * 500])
 def test_what_is_no_key_costs_nothing(place: Place, key: bytes) -> None:
-    assert place.answer(key) in ("key_form", "key_unknown")
-    assert len(place.threads.asked) <= 1
+    assert place.answer(key) == "key_form"
+    with pytest.raises(CredentialsRefusedError, match="key_form"):
+        place.keys.known(key)
+    assert place.threads.asked == []
 
 
 def test_a_wrong_key_is_remembered_for_a_while(place: Place) -> None:
+    assert place.keys.known(WRONG) is None
     assert place.answer(WRONG) == "key_unknown"
     assert place.answer(WRONG) == "key_unknown"
+    with pytest.raises(CredentialsRefusedError, match="key_unknown"):
+        place.keys.known(WRONG)
     assert len(place.threads.asked) == 1
     place.clock.advance(UNKNOWN_FOR)
+    assert place.keys.known(WRONG) is None
     assert place.answer(WRONG) == "key_unknown"
     assert len(place.threads.asked) == 2
 
@@ -207,13 +145,37 @@ def test_time_runs_out(place: Place) -> None:
     place.clock.advance(LOOK_EVERY)
     assert isinstance(place.answer(GOOD), Caller)
     place.wall.now = 1200.0
-    assert place.keys.known(GOOD) is None
-    assert place.answer(GOOD) == "key_expired"
-    assert place.answer(GOOD) == "key_unknown"
-    assert len(place.threads.asked) == 2
+    with pytest.raises(CredentialsRefusedError, match="key_expired"):
+        place.keys.known(GOOD)
+    assert place.answer(GOOD) == place.answer(GOOD) == "key_expired"
+    assert len(place.threads.asked) == 1
+
+
+def test_one_that_is_over_when_it_comes_first_is_told_so(place: Place) -> None:
+    with place.file.open("a") as file:
+        file.write("expires = 1970-01-01T00:00:01Z\n")
+    place.clock.advance(LOOK_EVERY)
+    assert place.answer(GOOD) == place.answer(GOOD) == "key_expired"
+    assert place.answer(WRONG) == "key_unknown"
+    assert [key for key, _ in place.threads.asked] == [GOOD, WRONG]
 
 
 # The file changes
+
+
+def test_who_is_not_changed_with_the_file_is_not_checked_again(place: Place) -> None:
+    assert isinstance(place.answer(GOOD), Caller)
+    text = place.file.read_text()
+    add(place.file, "b", HASH.format("Q"), (), ())
+    place.clock.advance(LOOK_EVERY)
+    assert place.keys.known(GOOD) == Caller("a", ("service",), ("p",))
+    place.file.write_text(text.replace('["service"]', '["other"]'))
+    place.clock.advance(LOOK_EVERY)
+    assert place.keys.known(GOOD) == Caller("a", ("other",), ("p",))
+    place.file.write_text(text.replace(HASH.format("A"), HASH.format("E")))
+    place.clock.advance(LOOK_EVERY)
+    assert place.keys.known(GOOD) is None
+    assert len(place.threads.asked) == 1
 
 
 def test_keys_come_and_go_with_the_file(place: Place, said: list[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest_twisted
+from OpenSSL import SSL
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import ISSLTransport
 from zope.interface import directlyProvides
@@ -83,6 +84,40 @@ def test_a_peer_without_an_address_is_unknown() -> None:
     client.getHost = lambda: UNIXAddress("/run/y")  # type: ignore[assignment,return-value,method-assign]
     peer = served.site.peer_of(client)
     assert (peer.address, peer.port, peer.scheme) == ("unknown", b"0", b"http")
+
+
+class Handle:
+    """The TLS side of a connection."""
+
+    def __init__(self, certificate: object) -> None:
+        self._certificate = certificate
+
+    def get_peer_certificate(self, *, as_cryptography: bool) -> object:
+        assert as_cryptography
+        return self._certificate
+
+
+def test_a_certificate_is_there_to_be_read_only_where_one_is_asked_for() -> None:
+    served, shown = Served(), object()
+    plain, secure = MemoryTransport(), MemoryTransport(handle=Handle(shown))
+    directlyProvides(secure, ISSLTransport)
+    assert served.site.peer_of(secure).certificate is None
+    served.site.asks_certificates = True
+    assert served.site.peer_of(plain).certificate is None
+    read = served.site.peer_of(secure).certificate
+    assert read is not None
+    assert read() is shown
+
+
+def test_certificates_that_do_not_verify_are_counted() -> None:
+    served = Served()
+    error = SSL.Error([("SSL routines", "", "certificate verify failed")])
+    for asks, error_of, count in ((False, error, 0), (True, error, 1), (True, None, 1), (True, error, 2)):
+        served.site.asks_certificates = asks
+        client = MemoryTransport()
+        client.connect(served.site.buildProtocol(None))
+        client.lose(error_of)
+        assert served.site.certificates_refused == count
 
 
 def test_only_http_1_1_is_offered_over_tls() -> None:

@@ -1,22 +1,15 @@
-"""Who is asking the admin API, and how often somebody may ask with a key that is not known."""
+"""Who is asking the admin API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from functools import partial
 from typing import Protocol
-
-from twisted.logger import Logger
 
 from ttagw.admin.channel import AdminRequest
 from ttagw.auth.keys import Caller
-from ttagw.core.window import Window
-from ttagw.errors import CredentialsRefusedError, CredentialsRequiredError, NotAllowedError, TooManyRefusalsError
-
-MOST_REFUSALS = 20
-PER_SECONDS = 60.0
-"""So many unknown keys in so many seconds, by one address."""
-MOST_ADDRESSES = 10_000
+from ttagw.auth.refusals import Refusals
+from ttagw.errors import CredentialsRequiredError, NotAllowedError
 
 ADMIN = "admin"
 SERVICE = "service"
@@ -28,7 +21,7 @@ class Keys(Protocol):
     """Who a key belongs to; see `ttagw.auth.keys`."""
 
     def known(self, key: bytes) -> Caller | None:
-        """Who it is, if that is remembered."""
+        """Who it is, if that is remembered. Raises a `GatewayError` for a key that is remembered as refused."""
 
     async def check(self, key: bytes) -> Caller:
         """Who it is. Raises a `GatewayError`."""
@@ -37,16 +30,20 @@ class Keys(Protocol):
 class Callers:
     """Tells who has sent a request."""
 
-    log = Logger()
-
-    def __init__(self, keys: Keys | None, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        keys: Keys | None,
+        monotonic: Callable[[], float],
+        check: Callable[[Caller], object] = lambda caller: None,  # noqa: ARG005
+    ) -> None:
+        """`check` raises a `GatewayError` for a caller who was revoked, or of whom that cannot be said."""
         self._keys = keys
-        self._monotonic = monotonic
-        self._refused: dict[str, Window] = {}
+        self._check = check
+        self._refusals = Refusals(monotonic)
 
     async def caller(self, request: AdminRequest) -> Caller:
         """Who it is. Raises `NotAllowedError` if nobody can be known, `CredentialsRequiredError`,
-        `CredentialsRefusedError`, `TooManyRefusalsError` or `CheckingBusyError`.
+        `CredentialsRefusedError`, `TooManyRefusalsError`, `CheckingBusyError` or what `check` raises.
 
         A key that is remembered as good is let through whatever others at its address do.
         """
@@ -55,30 +52,12 @@ class Callers:
         key = _presented(request)
         if not key:
             raise CredentialsRequiredError
-        known = self._keys.known(key)
-        if known is not None:
-            return known
-        address = _network(getattr(request.getClientAddress(), "host", "local"))
-        window = self._window(address)
-        if window.totals[0] >= MOST_REFUSALS:
-            raise TooManyRefusalsError(retry_after=int(PER_SECONDS))
-        try:
-            return await self._keys.check(key)
-        except CredentialsRefusedError:
-            window.count(0)
-            if window.totals[0] == MOST_REFUSALS:
-                self.log.warn("{address}: too many keys that are not known", address=address)
-            raise
-
-    def _window(self, address: str) -> Window:
-        now = self._monotonic()
-        window = self._refused.pop(address, None) or Window(PER_SECONDS, 1, now)
-        window.move(now)
-        # The one that was used last is the last to go.
-        self._refused[address] = window
-        if len(self._refused) > MOST_ADDRESSES:
-            del self._refused[next(iter(self._refused))]
-        return window
+        caller = self._keys.known(key)
+        if caller is None:
+            host = getattr(request.getClientAddress(), "host", "local")
+            caller = await self._refusals.guarded(host, partial(self._keys.check, key))
+        self._check(caller)
+        return caller
 
 
 def must_be_admin(caller: Caller) -> None:
@@ -108,14 +87,3 @@ def _presented(request: AdminRequest) -> bytes:
     if scheme.lower() == b"bearer":
         return key.strip()
     return b"" if scheme else (request.getHeader(b"x-api-key") or b"").strip()
-
-
-def _network(host: str) -> str:
-    """One address, or with IPv6 the network that one customer has."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or f"{IPv6Address(int(address) >> 64 << 64)}/64")
-    return host

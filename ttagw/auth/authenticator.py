@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from ttagw.auth.keyfile import name_in
-from ttagw.auth.keys import Caller, Keys
+from ttagw.auth.keys import Caller
+from ttagw.auth.refusals import Refusals
 from ttagw.core.identity import Identity
 from ttagw.core.rbac import Roles
 from ttagw.errors import CredentialsRefusedError, CredentialsRequiredError, CredentialsTwiceError, TokenRefusedError
@@ -29,6 +32,16 @@ class TokenVerifier(Protocol):
 
     def verify(self, token: bytes) -> Identity | Deferred[Identity]:
         """Who has this token. Raises, or fails with, `TokenRefusedError` or `IdentityUnknownError`."""
+
+
+class Keys(Protocol):
+    """See `ttagw.auth.keys`."""
+
+    def known(self, key: bytes) -> Caller | None:
+        """Who it is, if that is remembered. Raises a `GatewayError` for a key that is remembered as refused."""
+
+    async def check(self, key: bytes) -> Caller:
+        """Who it is. Raises a `GatewayError`."""
 
 
 class NoTokens:
@@ -52,8 +65,11 @@ class Authenticator:
         roles: Roles,
         check: Check,
         certificate: Callable[[Exchange], Identity | None] = lambda exchange: None,  # noqa: ARG005
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`check` is asked about identities that are not of tokens (`tokens` asks for itself)."""
+        """`check` is asked about identities that are not of tokens (`tokens` asks for itself). `certificate` is asked
+        only about who has sent neither a token nor a key: what was sent on purpose is what counts.
+        """
         self.known = tokens.known
         self._verify = tokens.verify
         self._keys = keys
@@ -61,6 +77,7 @@ class Authenticator:
         self._check = check
         self._certificate = certificate
         self._callers: dict[Caller, Identity] = {}
+        self._refusals = Refusals(monotonic)
 
     def identify(self, exchange: Exchange) -> Identity | Deferred[Identity] | None:
         """Who it is; None if nothing says so. Raises, or fails with, a `GatewayError`."""
@@ -72,22 +89,28 @@ class Authenticator:
             return identity
         text, is_key = presented
         if is_key or name_in(text):
-            return self._of_key(text)
+            return self._of_key(text, exchange.client)
         return self.known(text) or self._verify(text)
 
-    def _of_key(self, key: bytes) -> Identity | Deferred[Identity]:
+    def _of_key(self, key: bytes, client: str) -> Identity | Deferred[Identity]:
         if self._keys is None:
             raise CredentialsRefusedError("no_keys")
         caller = self._keys.known(key)
         if caller is not None:
-            return self._checked(caller)
-        return Deferred.fromCoroutine(self._keys.check(key)).addCallback(self._checked)
+            return self.of(caller)
+        checking = self._refusals.guarded(client, partial(self._keys.check, key))
+        return Deferred.fromCoroutine(checking).addCallback(self.of)
 
-    def _checked(self, caller: Caller) -> Identity:
+    def of(self, caller: Caller) -> Identity:
+        """The identity of a program that has shown its key. Raises what `check` raises."""
         identity = self._callers.get(caller)
         if identity is None:
             identity = Identity(
-                "key", caller.name, caller.roles, self._roles.permissions(caller.roles) | {*caller.permissions}
+                "key",
+                caller.name,
+                caller.roles,
+                self._roles.permissions(caller.roles) | {*caller.permissions},
+                ends=caller.ends,
             )
             if len(self._callers) >= MOST_CALLERS:
                 self._callers.clear()

@@ -6,6 +6,13 @@
     permissions = []
     expires = 2027-01-01T00:00:00Z
 
+    [keys.core-gameplay.previous]
+    hash = "$argon2id$v=19$m=19456,t=2,p=1$…$…"
+    expires = 2026-12-01T00:00:00Z
+
+A key of the same name that was there before is `previous`, and goes on being good until its end: its holder can change
+to the new one without a break.
+
 A key is the text `ttagw_NAME_SECRET`, where SECRET is 32 random bytes as base64url without padding. That is always 43
 characters, so the name is what stands between `ttagw_` and the 44th character from the end, whatever is in it. The hash
 is that of the whole text: an entry that is renamed, or copied to another name, is of no use.
@@ -14,20 +21,19 @@ is that of the whole text: an entry that is renamed, or copied to another name, 
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import re
 import stat
-import tempfile
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from ttagw.auth.replacing import KeyFileError as KeyFileError
+from ttagw.auth.replacing import alone, replace
+from ttagw.auth.tables import listed, quoted, span, text, without
 from ttagw.config.base import Listing, Matches, Name, Section
 from ttagw.config.faults import ConfigError, Fault, name_of, one_line
 from ttagw.config.lines import Lines
@@ -73,17 +79,32 @@ def _with_offset(value: datetime) -> datetime:
     return value
 
 
+Hash = Annotated[str, AfterValidator(_argon2id)]
+Moment = Annotated[datetime, AfterValidator(_with_offset)]
+
+
+class Previous(Section):
+    """The key that had this name before."""
+
+    hash: Hash
+    """Of that whole key, by Argon2id, in PHC form."""
+    expires: Moment
+    """From when on it is refused."""
+
+
 class Entry(Section):
     """What the file says about one key."""
 
-    hash: Annotated[str, AfterValidator(_argon2id)]
+    hash: Hash
     """Of the whole key, by Argon2id, in PHC form."""
     roles: Listing[Name] = ()
     """What it may do, by role."""
     permissions: Listing[Permission] = ()
     """And by permission."""
-    expires: Annotated[datetime, AfterValidator(_with_offset)] | None = None
+    expires: Moment | None = None
     """From when on it is refused."""
+    previous: Previous | None = None
+    """The key that had this name before, with the same roles and permissions."""
 
 
 class KeyFile(Section):
@@ -148,137 +169,78 @@ def name_in(key: bytes) -> str:
 
 # Changes
 
-
-class KeyFileError(Exception):
-    """A change that was not made; the message says why."""
+Entries = Mapping[str, Entry]
 
 
-def add(path: Path, name: str, hashed: str, roles: tuple[str, ...], permissions: tuple[str, ...]) -> None:
+def add(
+    path: Path,
+    name: str,
+    hashed: str,
+    roles: tuple[str, ...],
+    permissions: tuple[str, ...],
+    expires: datetime | None = None,
+) -> None:
     """Append an entry; without a file there will be one. Raises `KeyFileError` or `ConfigError`, and changes nothing
     then.
     """
-
+    expires = expires and expires.replace(microsecond=0)
     try:
-        Entry.model_validate({"hash": hashed, "roles": roles, "permissions": permissions})
+        entry = Entry.model_validate({"hash": hashed, "roles": roles, "permissions": permissions, "expires": expires})
     except ValidationError as error:
         said = [f"{name_of(key)}: {message}" for key, message in findings_of(error)]
         raise KeyFileError("; ".join(said)) from None
 
-    def change(text: str, entries: Mapping[str, Entry]) -> str:
+    def append(before: str, entries: Entries) -> tuple[str, Entries]:
         if name in entries:
-            raise KeyFileError(f"{path}: there is a key of the name {name} already; remove it first")
-        gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+            raise KeyFileError(f"{path}: there is a key of the name {name} already; remove it first, or rotate it")
+        gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+        end = "" if expires is None else f"expires = {moment(expires)}\n"
         return (
-            f"{text}{gap}[keys.{_quoted(name)}]\nhash = {_text(hashed)}\n"
-            f"roles = {_list(roles)}\npermissions = {_list(permissions)}\n"
-        )
+            f"{before}{gap}[keys.{quoted(name)}]\nhash = {text(hashed)}\n"
+            f"roles = {listed(roles)}\npermissions = {listed(permissions)}\n{end}"
+        ), {**entries, name: entry}
 
-    _change(path, change, {name}, fresh=True)
+    change(path, append, fresh=True)
 
 
 def remove(path: Path, name: str) -> None:
-    """Take an entry out. Raises `KeyFileError` or `ConfigError`, and changes nothing then."""
+    """Take an entry out, and what it was before. Raises `KeyFileError` or `ConfigError`, and changes nothing then."""
 
-    def change(text: str, entries: Mapping[str, Entry]) -> str:
+    def take_out(before: str, entries: Entries) -> tuple[str, Entries]:
         if name not in entries:
             raise KeyFileError(f"{path}: there is no key of the name {name}")
-        lines = text.split("\n")
-        begins = [number for number, line in enumerate(lines) if _header(line) is not None]
-        starts = [number for number in begins if _header(lines[number]) == {"keys": {name: {}}}]
-        if len(starts) != 1:
+        lines = before.split("\n")
+        previous = span(lines, ("keys", name, "previous"))
+        if previous is not None:
+            lines = without(lines, previous)
+        place = span(lines, ("keys", name))
+        if place is None:
             raise KeyFileError(f"{path}: {name} has no table of its own; take it out by hand")
-        start = starts[0]
-        end = next((number for number in begins if number > start), len(lines))
-        # Comments after the last key belong to what follows.
-        while end - 1 > start and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
-            end -= 1
-        if start and not lines[start - 1].strip():
-            start -= 1
-        while not start and end < len(lines) - 1 and not lines[end].strip():
-            end += 1
-        return "\n".join([*lines[:start], *lines[end:]])
+        return "\n".join(without(lines, place)), {each: entries[each] for each in entries if each != name}
 
-    _change(path, change, {name}, fresh=False)
+    change(path, take_out)
 
 
-def _header(line: str) -> dict[str, Any] | None:
-    """What a line that begins a table says; None for other lines."""
-    if not line.lstrip().startswith("["):
-        return None
-    try:
-        return tomllib.loads(line.rstrip("\r"))
-    except ValueError:
-        return None
+def moment(value: datetime) -> str:
+    """A time as it stands in the file."""
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-def _change(path: Path, change: Callable[[str, Mapping[str, Entry]], str], names: set[str], *, fresh: bool) -> None:
-    """Put the changed text into the place of the file, if nothing but the entries of these names is another then."""
+def change(path: Path, make: Callable[[str, Entries], tuple[str, Entries]], *, fresh: bool = False) -> None:
+    """Put a changed text into the place of the file, if that says what is expected.
+
+    `make` gets the text and its entries, and returns the new ones. `fresh`: there may be no file yet. Raises
+    `KeyFileError` or `ConfigError`, and changes nothing then.
+    """
     path = path.resolve()
-    with _alone(path.parent):
+    with alone(path.parent):
         raw = b"" if fresh and not path.exists() else _read(path)
-        before = _entries(raw, str(path))
-        text = change(raw.decode("utf-8"), before)
+        after, expected = make(raw.decode("utf-8"), _entries(raw, str(path)))
+        data = after.encode("utf-8")
         try:
-            after = dict(_entries(text.encode("utf-8"), str(path)))
+            right = _entries(data, str(path)) == expected
         except ConfigError:
-            after = {}
-        others = {name: entry for name, entry in before.items() if name not in names}
-        if {name: entry for name, entry in after.items() if name not in names} != others or (
-            fresh == names.isdisjoint(after)
-        ):
+            right = False
+        if not right:
             raise KeyFileError(f"{path}: its form is one that only people can change; every key needs a [keys.NAME]")
-        _replace(path, text.encode("utf-8"))
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep out others who change files in this folder the same way."""
-    try:
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise KeyFileError(f"{folder}: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """At every moment there is either the old file or the new one, whole. Owner and mode stay; a new one is 0600."""
-    try:
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with open(number, "wb") as file:
-            if path.exists():
-                about = path.stat()
-                if (about.st_uid, about.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(number, about.st_uid, about.st_gid)
-                os.fchmod(number, stat.S_IMODE(about.st_mode))
-            file.write(data)
-            file.flush()
-            os.fsync(number)
-        os.replace(name, path)
-    except OSError as error:
-        os.unlink(name)
-        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
-
-
-def _text(value: str) -> str:
-    """None of these holds what TOML would need to have escaped."""
-    return f'"{value}"'
-
-
-def _list(values: tuple[str, ...]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
+        replace(path, data)

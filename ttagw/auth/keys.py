@@ -30,7 +30,7 @@ MOST_WAITING = 16
 """Checks under way, and checks that wait for their turn."""
 
 MOST_KNOWN = 10_000
-"""Keys that are remembered as good."""
+"""Keys that are remembered as those of somebody, in time or not."""
 MOST_UNKNOWN = 1000
 UNKNOWN_FOR = 10.0
 """Keys that are remembered as not known, and for how many seconds."""
@@ -38,7 +38,7 @@ UNKNOWN_FOR = 10.0
 LOOK_EVERY = 1.0
 """Seconds between two looks at the file, at the least."""
 
-InThread = Callable[[Callable[[], bool]], "Deferred[bool]"]
+InThread = Callable[[Callable[[], int]], "Deferred[int]"]
 Matches = Callable[[bytes, str], bool]
 
 
@@ -49,6 +49,8 @@ class Caller:
     name: str
     roles: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
+    ends: float = float("inf")
+    """When (Unix seconds) the key that was shown is over."""
 
 
 class _Check(NamedTuple):
@@ -56,7 +58,14 @@ class _Check(NamedTuple):
 
     place: tuple[int, bytes]
     key: bytes
-    phc: str
+    hashes: tuple[str, ...]
+
+
+class _Known(NamedTuple):
+    """Whose a key is: that of this name which has this hash."""
+
+    name: str
+    hash: str
 
 
 class Keys:
@@ -85,20 +94,31 @@ class Keys:
         self._seen = _signature(path)
         self._looked = monotonic()
         self._generation = 0
-        self._waiting: dict[tuple[int, bytes], list[Deferred[bool]]] = {}
+        self._waiting: dict[tuple[int, bytes], list[Deferred[int]]] = {}
         self._line: list[_Check] = []
         self._running = 0
+        self._known: dict[bytes, _Known] = {}
         self._use(keyfile.load(path))
 
     def _use(self, entries: Mapping[str, Entry]) -> None:
         self._entries = entries
         self._generation += 1
-        self._known: dict[bytes, str] = {}
         self._unknown: dict[bytes, float] = {}
-        kinds = Counter([each.hash.rpartition("$")[0].rpartition("$")[0] for each in entries.values()])
+        # A key whose hash is still there need not be checked again: only it has that hash.
+        self._known = {digest: each for digest, each in self._known.items() if each.hash in self._hashes(each.name)}
+        every = [self._hashes(name) for name in entries]
+        kinds = Counter([each.rpartition("$")[0].rpartition("$")[0] for hashes in every for each in hashes])
         usual = kinds.most_common(1)[0][0] if kinds else f"$argon2id$v=19$m={argon2.MEMORY},t={argon2.PASSES},p=1"
-        # A name that is not known takes as long as one that is.
-        self._nobody = argon2.like(f"{usual}${'A' * 22}${'A' * 43}", self._randbytes)
+        # A name that is not known takes as long as one that is, and all names take as long as the one with most keys.
+        most = max(map(len, every), default=1)
+        self._nobody = tuple([argon2.like(f"{usual}${'A' * 22}${'A' * 43}", self._randbytes) for _ in range(most)])
+
+    def _hashes(self, name: str) -> tuple[str, ...]:
+        """The hashes of the keys of this name, the one that counts first."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return ()
+        return (entry.hash,) if entry.previous is None else (entry.hash, entry.previous.hash)
 
     def _look(self) -> None:
         """Read the file again if it has changed. One that cannot be used changes nothing, and is said once."""
@@ -121,36 +141,61 @@ class Keys:
     # Who it is
 
     def known(self, key: bytes) -> Caller | None:
-        """Who this is, if that is remembered; costs next to nothing."""
+        """Who this is, if that is remembered; costs next to nothing.
+
+        Raises `CredentialsRefusedError` for what is no key, and for one that is remembered as refused.
+        """
         self._look()
-        name = self._known.get(self._digest(key))
-        entry = self._entries.get(name) if name is not None else None
-        return _caller(name, entry) if name is not None and entry is not None and self._in_time(entry) else None
+        digest = self._digest(key)
+        known = self._known.get(digest)
+        if known is None:
+            if not (len(key) <= LONGEST_KEY and name_in(key)):
+                raise CredentialsRefusedError("key_form")
+            if self._monotonic() < self._unknown.get(digest, 0.0):
+                raise CredentialsRefusedError("key_unknown")
+            return None
+        caller = self._caller(known)
+        if caller is None:
+            raise CredentialsRefusedError("key_expired")
+        return caller
 
     async def check(self, key: bytes) -> Caller:
         """Who this is. Raises `CredentialsRefusedError` or `CheckingBusyError`."""
-        name = name_in(key) if len(key) <= LONGEST_KEY else ""
-        if not name:
-            raise CredentialsRefusedError("key_form")
         digest = self._digest(key)
         while True:
             caller = self.known(key)
             if caller is not None:
                 return caller
-            if self._monotonic() < self._unknown.get(digest, 0.0):
-                raise CredentialsRefusedError("key_unknown")
+            name = name_in(key)
             generation = self._generation
-            entry = self._entries.get(name)
-            good = await self._checked(key, digest, self._nobody if entry is None else entry.hash)
+            hashes = self._hashes(name)
+            place = await self._checked(key, digest, (*hashes, *self._nobody[len(hashes) :]))
             if generation == self._generation:
                 break
-        if not good or entry is None or not self._in_time(entry):
+        if not 0 <= place < len(hashes):
             self._remember_unknown(digest)
-            raise CredentialsRefusedError("key_expired" if good and entry is not None else "key_unknown")
+            raise CredentialsRefusedError("key_unknown")
         if len(self._known) >= MOST_KNOWN:
             del self._known[next(iter(self._known))]
-        self._known[digest] = name
-        return _caller(name, entry)
+        known = self._known[digest] = _Known(name, hashes[place])
+        caller = self._caller(known)
+        if caller is None:
+            raise CredentialsRefusedError("key_expired")
+        return caller
+
+    def _caller(self, known: _Known) -> Caller | None:
+        """Who has a key, if its time is not over."""
+        entry = self._entries.get(known.name)
+        if entry is None:
+            return None
+        if known.hash == entry.hash:
+            expires = entry.expires
+        elif entry.previous is not None and known.hash == entry.previous.hash:
+            expires = entry.previous.expires
+        else:
+            return None
+        ends = float("inf") if expires is None else expires.timestamp()
+        return Caller(known.name, entry.roles, entry.permissions, ends) if self._wall() < ends else None
 
     def _remember_unknown(self, digest: bytes) -> None:
         if len(self._unknown) >= MOST_UNKNOWN:
@@ -160,21 +205,21 @@ class Keys:
     def _digest(self, key: bytes) -> bytes:
         return hashlib.blake2b(key, key=self._secret, digest_size=32).digest()
 
-    def _in_time(self, entry: Entry) -> bool:
-        return entry.expires is None or self._wall() < entry.expires.timestamp()
-
     # In threads
 
-    def _checked(self, key: bytes, digest: bytes, phc: str) -> Deferred[bool]:
-        """Whether the key has this hash. Who asks the same while it is found out waits for the same answer."""
+    def _checked(self, key: bytes, digest: bytes, hashes: tuple[str, ...]) -> Deferred[int]:
+        """Which of these hashes the key has, by its place; -1 for none.
+
+        Who asks the same while it is found out waits for the same answer.
+        """
         place = (self._generation, digest)
         waiting = self._waiting.get(place)
         if waiting is None:
             if self._running >= AT_ONCE and len(self._line) >= MOST_WAITING:
                 raise CheckingBusyError(retry_after=1)
             waiting = self._waiting[place] = []
-            self._line.append(_Check(place, key, phc))
-        answer: Deferred[bool] = Deferred(waiting.remove)
+            self._line.append(_Check(place, key, hashes))
+        answer: Deferred[int] = Deferred(waiting.remove)
         waiting.append(answer)
         self._go_on()
         return answer
@@ -186,9 +231,9 @@ class Keys:
                 del self._waiting[check.place]  # nobody waits for it any more
                 continue
             self._running += 1
-            self._in_thread(partial(self._matches, check.key, check.phc)).addBoth(self._found, check)
+            self._in_thread(partial(_place, self._matches, check.key, check.hashes)).addBoth(self._found, check)
 
-    def _found(self, result: bool | Failure, check: _Check) -> None:
+    def _found(self, result: int | Failure, check: _Check) -> None:
         self._running -= 1
         if isinstance(result, Failure):
             self.log.failure("a key could not be checked", failure=result)
@@ -207,8 +252,8 @@ def keys_from(reactor: Any, path: str) -> Keys:
     return Keys(path, lambda check: deferToThreadPool(reactor, reactor.getThreadPool(), check))
 
 
-def _caller(name: str, entry: Entry) -> Caller:
-    return Caller(name, entry.roles, entry.permissions)
+def _place(matches: Matches, key: bytes, hashes: tuple[str, ...]) -> int:
+    return next((place for place, phc in enumerate(hashes) if matches(key, phc)), -1)
 
 
 def _signature(path: str) -> tuple[int, int, int] | None:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, OptionalWebUrl, Section, Texts
 from ttagw.config.gateway import MANY
 from ttagw.config.units import Duration, DurationOrNone
+from ttagw.core.identity import WORD
 
 MOST_FAILURES = 100
 """Failed logins before a pause: what counts is kept for every address and account."""
@@ -18,6 +19,9 @@ SYMMETRIC = ("HS256", "HS384", "HS512")
 Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
+
+Word = Annotated[str, Matches(WORD.pattern, 'a permission such as "manage_users" or "register:core-gameplay"')]
+"""A permission: services get it in a header field."""
 
 
 def _not_mixed(values: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
@@ -56,7 +60,7 @@ class Issuer(Section):
 class Role(Section):
     """What a role may do."""
 
-    permissions: Texts = ()
+    permissions: Listing[Word] = ()
     """Its own permissions."""
     inherits: Texts = ()
     """Roles whose permissions it has as well."""
@@ -81,16 +85,16 @@ class Client(Section):
     match: Annotated[
         str,
         Matches(
-            r"(?:dns|uri|email|cn):[\x21-\x7e]+|subject:[\x20-\x7e]+",
+            r"(?:dns|uri|email):[\x21-\x7e]+|(?:cn|subject):[\x20-\x7e]+",
             "one of dns:NAME, uri:URI, email:ADDRESS (from the alternative names), cn:NAME, subject:DN such as "
             '"subject:CN=core-gameplay,O=TTA"',
         ),
     ]
     """What its certificate says: `dns:`, `uri:` or `email:` and an alternative name, `cn:` and the common name of a
     certificate without alternative names, or `subject:` and the whole subject (RFC 4514)."""
-    roles: Texts = ("service",)
+    roles: Listing[Name] = ("service",)
     """What it may do, by role."""
-    permissions: Texts = ()
+    permissions: Listing[Word] = ()
     """And by permission."""
 
 

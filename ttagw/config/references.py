@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ttagw.config import clients
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -35,6 +36,7 @@ def check(config: Config) -> list[Finding]:
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
     findings += _care(config)
+    findings += clients.check(config)
     findings += _safety(config)
     return findings
 
@@ -47,6 +49,7 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
+    found += clients.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [

@@ -8,10 +8,14 @@ the left of the client was written by nobody we know, and is not passed on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING, Any
 
 from ttagw.core.target import TargetError, check_host
+
+if TYPE_CHECKING:
+    from ttagw.core.identity import Identity
 
 Network = IPv4Network | IPv6Network
 
@@ -107,7 +111,19 @@ class ClientView:
 class Peer:
     """Who is at the other end of a connection; made once for each."""
 
-    __slots__ = ("_view", "_view_host", "address", "element", "lines", "port", "scheme", "text", "trusted")
+    __slots__ = (
+        "_view",
+        "_view_host",
+        "address",
+        "certificate",
+        "element",
+        "identity",
+        "lines",
+        "port",
+        "scheme",
+        "text",
+        "trusted",
+    )
 
     def __init__(self, address: str, trust: Trust, scheme: bytes, port: int) -> None:
         """`address` as the transport gives it, "" on a UNIX socket; `scheme` and `port`: what the peer connected to."""
@@ -123,6 +139,10 @@ class Peer:
             scheme,
             self.port,
         )
+        self.certificate: Callable[[], Any] | None = None
+        """Gives the certificate that the peer has shown; None where there can be none, or once it has been read."""
+        self.identity: Identity | None = None
+        """Whose certificate it is, once that was asked."""
         self._view_host: bytes | None = None
         self._view = ClientView(self.address, scheme, b"", b"")
 

@@ -11,6 +11,7 @@ from twisted.web.resource import Resource
 from ttagw.admin.callers import Callers
 from ttagw.admin.glass import BreakGlass
 from ttagw.auth.authenticator import Authenticator, NoTokens
+from ttagw.auth.certificates import Certificates
 from ttagw.auth.glass_records import Records
 from ttagw.auth.keys import Keys
 from ttagw.auth.tokens import Tokens
@@ -34,7 +35,10 @@ class Identities:
         auth = config.auth
         self.roles = roles_of(config)
         self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
-        self.authenticator = Authenticator(self.tokens or NoTokens(), keys, self.roles, self._check)
+        certificates = Certificates(auth.certificates.clients, self.roles, around.wall)
+        self.authenticator = Authenticator(
+            self.tokens or NoTokens(), keys, self.roles, self._check, certificates.identify, around.monotonic
+        )
         self.assertion = assertion_of(config, around)
         self.records = Records(around.store)
         self.access = access_of(config, self.roles, self.records, self.assertion, around)

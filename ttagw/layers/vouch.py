@@ -19,8 +19,9 @@ Assertion = Callable[[Exchange], bytes]
 class Vouch:
     """Only verified values go on, in fields that no client can set.
 
-    Tokens and keys stay here unless `forward`. Where nobody is asked who they are, credentials of other schemes, which
-    are none of the gateway's business, go on as they came. The query parameter `query_token` never goes on.
+    Tokens stay here unless `forward`; keys always do, since whoever has one could be that program. Where nobody is
+    asked who they are, credentials of other schemes, which are none of the gateway's business, go on as they came. The
+    query parameter `query_token` never goes on.
     """
 
     name = "vouch"
@@ -57,11 +58,11 @@ def _to_pass(credentials: Fields, *, everything: bool) -> Fields:
 def _passes(name: bytes, value: bytes, *, everything: bool) -> bool:
     if name == b"x-break-glass-reason":
         return False
-    if everything:
-        return True
-    if name == b"authorization":
-        return value.partition(b" ")[0].lower() != _BEARER and not value.startswith(_KEY)
-    return not value.startswith(_KEY)
+    scheme, _, text = value.partition(b" ")
+    bearer = name == b"authorization" and scheme.lower() == _BEARER
+    if (text.strip(b" ") if bearer else value).startswith(_KEY):
+        return False
+    return everything or not bearer
 
 
 def without_param(query: bytes, name: bytes) -> bytes | None:

@@ -111,13 +111,13 @@ class Channel:
             if self._current is None or limit < self.deadline:
                 self.deadline = limit
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002 - Twisted's signature
+    def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._closing = True
         self._reader.close()
         self._writer.lost()
         self.deadline = NEVER
-        self._site.closed(self)
+        self._site.closed(self, reason)
         exchange, self._current = self._current, None
         if exchange is not None:
             self._site.pipeline.left(exchange)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, ISSLTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from ttagw.config import Http
@@ -16,13 +19,18 @@ from ttagw.pipeline import Pipeline, Route
 from ttagw.tree import Tree
 from ttagw.web.channel import Channel
 from ttagw.web.turned_away import TurnedAway
+from ttagw.wire.authorities import certificate_of, refused
 from ttagw.wire.deadlines import Deadlines
+
+SILENCE = 10.0
+"""Seconds in which it is said once that certificates do not verify."""
 
 
 class GatewaySite(Site):
     """A `Site` whose connections are ours: parsed by llhttp, streamed, bounded. The root resource is the route tree."""
 
     noisy = False
+    logger = Logger()
 
     def __init__(
         self,
@@ -42,6 +50,10 @@ class GatewaySite(Site):
         self.trust = trust
         self.monotonic = monotonic
         self.draining = False
+        self.asks_certificates = False
+        """Whether clients are asked for certificates where they come over TLS."""
+        self.certificates_refused = 0
+        self._said = float("-inf")
         self.channels: set[Channel] = set()
         self.accepted = 0
         self.turned_away = 0
@@ -70,7 +82,10 @@ class GatewaySite(Site):
         """Who is at the other end, and over what."""
         scheme = b"https" if ISSLTransport.providedBy(transport) else b"http"
         host = transport.getHost()
-        return Peer(getattr(transport.getPeer(), "host", ""), self.trust, scheme, getattr(host, "port", 0))
+        peer = Peer(getattr(transport.getPeer(), "host", ""), self.trust, scheme, getattr(host, "port", 0))
+        if self.asks_certificates and scheme == b"https":
+            peer.certificate = partial(certificate_of, transport)
+        return peer
 
     def opened(self, channel: Channel) -> None:
         """A connection has begun."""
@@ -78,8 +93,15 @@ class GatewaySite(Site):
         self.channels.add(channel)
         self._deadlines.watch(channel)
 
-    def closed(self, channel: Channel) -> None:
+    def closed(self, channel: Channel, reason: Failure) -> None:
         """A connection is gone."""
+        if self.asks_certificates and refused(reason.value):
+            self.certificates_refused += 1
+            now = self.monotonic()
+            if now - self._said >= SILENCE:
+                self._said = now
+                host = channel.transport.getPeer().host
+                self.logger.warn("{host}: refused, its certificate does not verify", host=host)
         self.channels.discard(channel)
         self._deadlines.forget(channel)
 

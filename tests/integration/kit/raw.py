@@ -69,8 +69,9 @@ class Client:
         timeout: float = 15.0,
         source: str = "127.0.0.1",
         buffer: int = 0,
+        session: ssl.SSLSession | None = None,
     ) -> None:
-        """`buffer`: bytes that the kernel may receive ahead of us."""
+        """`buffer`: bytes that the kernel may receive ahead of us. `session`: a TLS session to go on with."""
         raw = socket.socket()
         raw.settimeout(timeout)
         raw.bind((source, 0))
@@ -78,7 +79,8 @@ class Client:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         raw.connect(("127.0.0.1", port))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = raw if context is None else context.wrap_socket(raw, server_hostname="127.0.0.1")
+        name = "127.0.0.1"
+        self.socket = raw if context is None else context.wrap_socket(raw, server_hostname=name, session=session)
         self._buffer = b""
         self._ended = False
         self.broken = False
