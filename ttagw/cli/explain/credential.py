@@ -100,8 +100,8 @@ def _key_used(keys: KeySet, kid: object) -> Iterator[Step]:
         yield Step("token", "key", value, "secret_file: one secret, for every kid")
     else:
         names = ", ".join([each or "one without kid" for each in keys.ids])
-        found = kid is None or value in keys.ids
-        yield Step("token", "key", value, f"{keys.place}: {'among' if found else 'not among'} {names}")
+        found = "one of" if kid is None else "among" if value in keys.ids else "not among"
+        yield Step("token", "key", value, f"{keys.place}: {found} {names}")
 
 
 def _signature(trial: Trial) -> str:

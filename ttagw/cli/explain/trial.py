@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,8 +81,17 @@ class Verifier:
             self.keys = key_set(found[-1], self._folder, offline=self._offline)
             if self.keys.fault:
                 raise IdentityUnknownError("keys_unavailable")
-        issuers = (self.keys.issuer,) if self.keys is not None else ()
-        return make_tokens(self._auth.model_copy(update={"issuers": issuers}), self._roles).verify(token)
+        return self._tokens(self.keys).verify(token)
+
+    def _tokens(self, keys: KeySet | None) -> TokenVerifier:
+        """With these keys and no others. Raises `IdentityUnknownError`."""
+        issuers = () if keys is None else (keys.issuer,)
+        try:
+            return make_tokens(self._auth.model_copy(update={"issuers": issuers}), self._roles)
+        except Exception:
+            # Whatever is in there: with such keys the gateway would not start, or would know nobody by them.
+            self.keys = keys and replace(keys, fault="none of its keys can be used")
+            raise IdentityUnknownError("keys_unavailable") from None
 
 
 class Trial:
