@@ -43,6 +43,8 @@ def _origin(trial: Trial, role: str) -> str:
     if keys is None or reading is None:
         return "by the file of keys"
     claim, names = keys.issuer.role_claim, keys.issuer.role_map
+    if claim == "role" and reading.claims.get(claim) is None and "roles" in reading.claims:
+        claim = "roles"
     said = [value for value in texts(reading.claims.get(claim)) if role in trial.roles.mapped((value,), names)]
     if not said:
         return f"the claim {claim} names no role" if role == GUEST else ""
