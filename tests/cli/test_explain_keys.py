@@ -95,18 +95,19 @@ def test_keys_that_come_too_slowly(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_key_set(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    (tmp_path / "jwks.json").write_text("{}")
-    assert asked(place).row("token", "key") == ("k1", "jwks_file: not a JSON Web Key Set")
+    file = tmp_path / "keys.json"
+    file.write_text("{}")
+    issuer = Issuer(issuer=ISSUER, jwks_file=str(file))
+    assert look(issuer, tmp_path, offline=False).fault == "not a JSON Web Key Set"
+    file.unlink()
+    assert look(issuer, tmp_path, offline=False).fault == "cannot be read: No such file or directory"
 
 
 def test_keys_that_are_of_no_use(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [{"kty": "nothing", "kid": "k1"}]}))
-    found = asked(place)
-    assert found.status == 1
-    assert found.document["outcome"]["status"] in (401, 503)
-    assert found.row("token", "verdict")[0] == "not accepted"
+    with at(tmp_path, json.dumps({"keys": [{"kty": "nothing", "kid": "k1"}]})) as (place, _):
+        found = asked(place)
+        assert (found.status, found.last) == (1, UNKNOWN)
+        assert found.row("token", "key") == ("k1", "jwks_url: none of its keys can be used")
 
 
 def test_an_unknown_kid(tmp_path: Path) -> None:
