@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, OptionalWebUrl, Section, Texts
+from ttagw.config.base import (
+    Listing,
+    Matches,
+    Name,
+    NotEmpty,
+    OptionalName,
+    OptionalWebUrl,
+    Permissions,
+    Section,
+    Texts,
+)
 from ttagw.config.gateway import MANY
 from ttagw.config.units import Duration, DurationOrNone
 
@@ -53,7 +63,7 @@ class Issuer(Section):
 class Role(Section):
     """What a role may do."""
 
-    permissions: Texts = ()
+    permissions: Permissions = ()
     """Its own permissions."""
     inherits: Texts = ()
     """Roles whose permissions it has as well."""
@@ -85,9 +95,9 @@ class Client(Section):
     ]
     """What its certificate says: `dns:`, `uri:` or `email:` and an alternative name, `cn:` and the common name of a
     certificate without alternative names, or `subject:` and the whole subject (RFC 4514)."""
-    roles: Texts = ("service",)
+    roles: Listing[Name] = ("service",)
     """What it may do, by role."""
-    permissions: Texts = ()
+    permissions: Permissions = ()
     """And by permission."""
 
 

@@ -17,6 +17,7 @@ from ttagw.config.base import (
     NotEmpty,
     OptionalName,
     Origin,
+    Permissions,
     Section,
     Texts,
 )
@@ -71,7 +72,7 @@ class Route(Section):
     """`required`, `optional` or `none`."""
     roles: Texts = ()
     """Any of these."""
-    permissions: Texts = ()
+    permissions: Permissions = ()
     """All of these."""
     mfa: bool = False
     """Whether a second factor must have been verified."""
