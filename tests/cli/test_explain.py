@@ -186,19 +186,34 @@ def test_somebody_else_is_at_the_door(place: Place) -> None:
     assert (found.status, found.last) == (1, "403 access_refused: owner_only; missing: care relationship")
     assert found.row("requirement", "owner") == (
         "{player} = 9",
-        "neither that person nor known to care for them; none of their roles may break the glass",
+        "neither that person nor known by the token to care for them; none of their roles may break the glass",
     )
 
 
-def test_a_therapist_learns_of_the_glass_and_of_who_else_is_asked(place: Place) -> None:
+def test_what_only_the_running_gateway_finds_out_is_said(place: Place) -> None:
+    therapist = token(sub="t-1", role="clinician")
+    found = place.explain("GET /api/v1/players/9", "--token", therapist)
+    refused = "403 access_refused: owner_only; missing: care relationship"
+    glass = "the glass is broken with X-Break-Glass-Reason"
+    assert (found.status, found.last) == (1, f"{refused}; unless {glass}")
+    assert found.row("requirement", "owner")[1] == (
+        "neither that person nor known by the token to care for them; as therapist they may break the glass"
+    )
     place.more = '[auth.care]\nservice = "core-gameplay"\n'
     place.write()
-    found = place.explain("GET /api/v1/players/9", "--token", token(sub="t-1", role="clinician"))
-    assert found.status == 1
-    assert found.row("requirement", "owner")[1] == (
-        "neither that person nor known to care for them; the gateway also asks core-gameplay, which is not done here; "
-        "as therapist they may break the glass with X-Break-Glass-Reason"
-    )
+    care = "core-gameplay says that they care for that person"
+    found = place.explain("GET /api/v1/players/9", "--token", therapist)
+    assert (found.status, found.last) == (1, f"{refused}; unless {care}, or {glass}")
+    assert found.document["outcome"]["unless"] == [care, glass]
+    assert place.explain("GET /api/v1/players/9", "--token", token()).last == f"{refused}; unless {care}"
+    assert "unless" not in place.explain("GET /clinic", "--token", token()).last
+
+
+def test_a_safe_response_may_stand_in_for_an_error(place: Place) -> None:
+    place.keys = 'jwks_url = "http://127.0.0.1:1/keys"'
+    place.write()
+    found = place.explain("GET /clinic", "--token", token(), "--offline")
+    assert found.last == "503 identity_unknown: keys_unavailable; the safe response help stands in for it"
 
 
 def test_a_role_that_nobody_here_has_is_a_guest(place: Place) -> None:

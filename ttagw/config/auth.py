@@ -6,25 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ttagw.config.base import (
-    Listing,
-    Matches,
-    Name,
-    NotEmpty,
-    OptionalName,
-    OptionalWebUrl,
-    Permissions,
-    Section,
-    Texts,
-)
+from ttagw.config.base import Listing, Matches, Name, NotEmpty, OptionalName, OptionalWebUrl, Section, Texts
 from ttagw.config.gateway import MANY
 from ttagw.config.units import Duration, DurationOrNone
+from ttagw.core.identity import WORD
 
 SYMMETRIC = ("HS256", "HS384", "HS512")
 
 Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
+
+Word = Annotated[str, Matches(WORD.pattern, 'a permission such as "manage_users" or "register:core-gameplay"')]
+"""A permission: services get it in a header field."""
 
 
 def _not_mixed(values: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
@@ -63,7 +57,7 @@ class Issuer(Section):
 class Role(Section):
     """What a role may do."""
 
-    permissions: Permissions = ()
+    permissions: Listing[Word] = ()
     """Its own permissions."""
     inherits: Texts = ()
     """Roles whose permissions it has as well."""
@@ -97,7 +91,7 @@ class Client(Section):
     certificate without alternative names, or `subject:` and the whole subject (RFC 4514)."""
     roles: Listing[Name] = ("service",)
     """What it may do, by role."""
-    permissions: Permissions = ()
+    permissions: Listing[Word] = ()
     """And by permission."""
 
 

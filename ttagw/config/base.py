@@ -73,11 +73,6 @@ Name = Annotated[
 ]
 """What can be a label in logs and metrics."""
 
-Permissions = Listing[
-    Annotated[str, Matches(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", "a permission such as register:core-gameplay")]
-]
-"""What can stand in `X-User-Permissions` and in the `scope` of a challenge: as `WORD` of `ttagw.core.identity`."""
-
 OptionalName = Annotated[
     str, Matches(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,63})?", 'a name of up to 64 letters, digits, ".", "_" and "-"')
 ]

@@ -61,7 +61,7 @@ class Authenticate:
             credentials = exchange.credentials
             if credentials is not None and len(credentials) == 1:
                 name, value = credentials[0]
-                if value[:start] == _BEARER and name == b"authorization":
+                if name == b"authorization" and value[:start] == _BEARER:
                     identity = known(value[start:])
                     if identity is not None:
                         exchange.identity = identity

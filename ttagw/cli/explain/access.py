@@ -11,7 +11,7 @@ from ttagw.cli.explain.trial import Trial
 from ttagw.config import Route
 from ttagw.core.identity import Identity
 from ttagw.core.pattern import Pattern, Shape
-from ttagw.core.rbac import GUEST, Requirement, lack
+from ttagw.core.rbac import GUEST, Lack, Requirement, lack
 from ttagw.identities import terms
 
 OPEN = Requirement(required=False)
@@ -112,20 +112,29 @@ def _person(trial: Trial, route: Route) -> str:
 
 
 def _related(trial: Trial, who: Identity | None, person: str) -> str:
-    """What the caller is to the person it belongs to, and what else would open it."""
+    """What the caller is to the person it belongs to."""
     if who is None:
         return "nobody is asking"
     if person == who.user:
         return "the caller is that person"
     if person in who.people:
         return "the caller cares for them, by the token"
+    breaks = ", ".join(sorted(who.roles & trial.roles.may_break_glass))
+    glass = f"as {breaks} they may break the glass" if breaks else "none of their roles may break the glass"
+    return f"neither that person nor known by the token to care for them; {glass}"
+
+
+def unless(trial: Trial, route: Route) -> list[str]:
+    """What else would let somebody in who lacks nothing but a relationship to the person it belongs to; to find out
+    is left to the running gateway.
+    """
+    who = trial.exchange.identity
+    asked = terms(trial.config)[route.name].requirement
+    if who is None or lack(asked, who, _person(trial, route)) is not Lack.OWNER:
+        return []
     ways = []
     if trial.config.auth.care.service:
-        ways.append(f"the gateway also asks {trial.config.auth.care.service}, which is not done here")
-    breaks = who.roles & trial.roles.may_break_glass
-    ways.append(
-        f"as {', '.join(sorted(breaks))} they may break the glass with X-Break-Glass-Reason"
-        if breaks
-        else "none of their roles may break the glass"
-    )
-    return "; ".join(["neither that person nor known to care for them", *ways])
+        ways.append(f"{trial.config.auth.care.service} says that they care for that person")
+    if who.roles & trial.roles.may_break_glass:
+        ways.append("the glass is broken with X-Break-Glass-Reason")
+    return ways

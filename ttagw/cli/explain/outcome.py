@@ -36,6 +36,8 @@ class Outcome:
     """Why it would have been refused, were that not only tried out."""
     fallback: str = ""
     """The safe response that stands in for the error."""
+    unless: tuple[str, ...] = ()
+    """What would let it through all the same, and is not found out here."""
 
     def line(self) -> str:
         """In words."""
@@ -46,7 +48,8 @@ class Outcome:
             return f"{self.status}: OPTIONS * is about the server as a whole"
         more = f"; missing: {self.missing}" if self.missing else ""
         stands = f"; the safe response {self.fallback} stands in for it" if self.fallback else ""
-        return f"{self.status} {self.code}: {self.reason}{more}{stands}"
+        unless = f"; unless {', or '.join(self.unless)}" if self.unless else ""
+        return f"{self.status} {self.code}: {self.reason}{more}{stands}{unless}"
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -147,7 +150,13 @@ def outcome(trial: Trial) -> Outcome:
     if error is None:
         return Outcome(False, 204)
     return Outcome(
-        False, error.status, error.code, error.reason, error.more.get("missing", ""), fallback=_fallback(trial, error)
+        False,
+        error.status,
+        error.code,
+        error.reason,
+        error.more.get("missing", ""),
+        fallback=_fallback(trial, error),
+        unless=() if route is None else tuple(access.unless(trial, route)),
     )
 
 
