@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tests.integration.kit.process import Child
-from tests.integration.kit.provider_child import CLIENT, SECRET
 from tests.integration.kit.waiting import until
 
 Document = Mapping[str, Any]
+
+CLIENT, SECRET = "story", "s" * 32
+"""The program that asks for tokens."""
 
 
 class Provider:
@@ -24,7 +26,7 @@ class Provider:
 
     def __init__(self, folder: Path) -> None:
         child = Path(__file__).with_name("provider_child.py")
-        self._child = Child([sys.executable, child, folder], folder)
+        self._child = Child([sys.executable, child, folder, CLIENT, SECRET], folder)
         port = folder / "port"
         until(lambda: port.exists() or not self._child.running(), "the identity provider serves or has ended")
         assert self._child.running(), self._child.errors.read_text()

@@ -1,4 +1,4 @@
-"""An identity provider (Canaille: OpenID Connect by Authlib and joserfc) as a process: `python FILE FOLDER`.
+"""An identity provider (Canaille: OpenID Connect by Authlib and joserfc) as a process: `python FILE FOLDER CLIENT SECRET`.
 
 Writes its port to `FOLDER/port` once it serves. SIGUSR1 makes it sign with a new key; the one before stays
 in its key set, as providers do it, until the next time.
@@ -21,8 +21,6 @@ from werkzeug.serving import make_server
 
 USERS = {"mira": "players", "noor": "clinicians", "zoe": "wizards"}
 """Who has an account, with the group they are in. The password is the name, twice."""
-CLIENT, SECRET = "story", "s" * 32
-"""The program that asks for tokens."""
 
 
 def new_key() -> dict[str, Any]:
@@ -40,12 +38,12 @@ def configuration(port: int) -> dict[str, Any]:
     }
 
 
-def fill() -> None:
+def fill(client_id: str, secret: str) -> None:
     """People, their groups, and the program that they use."""
     client = models.Client(
-        client_id=CLIENT,
+        client_id=client_id,
         client_name="Story",
-        client_secret=SECRET,
+        client_secret=secret,
         client_uri="https://play.tta.example",
         client_id_issued_at=datetime.datetime.now(datetime.UTC),
         grant_types=["password", "refresh_token"],
@@ -62,14 +60,14 @@ def fill() -> None:
         Backend.instance.save(models.Group(display_name=group, members=[user]))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, client_id: str, secret: str) -> None:
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
     apps: list[Any] = []
     server = make_server("127.0.0.1", 0, lambda environ, start: apps[0](environ, start), threaded=True)
     app = create_app(config=configuration(server.port), env_file="/nowhere", env_prefix="TTAGW_TEST_PROVIDER_")
     apps.append(app)
     with app.app_context():
-        fill()
+        fill(client_id, secret)
 
     def rotate(*_: object) -> None:
         keys = app.config["CANAILLE_OIDC"]
@@ -83,4 +81,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
