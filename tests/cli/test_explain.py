@@ -51,6 +51,23 @@ def test_a_person_at_their_own_door(place: Place) -> None:
     assert found.row("service", "timeout") == ("90s", "for the whole exchange")
 
 
+def test_what_else_a_service_gets(place: Place) -> None:
+    place.more = '[auth.upstream]\nsecret_file = "secret"\n'
+    place.write()
+    found = place.explain("GET /sessions", "--token", token(session_id="s-1"))
+    assert found.row("identity", "session") == ("s-1", "")
+    assert found.row("service gets", "x-therapeutic-session-id") == ("s-1", "")
+    assert found.row("service gets", "x-tta-assertion") == ("a new one", "signed with auth.upstream.secret_file")
+
+
+def test_roles_may_be_several(place: Place) -> None:
+    found = place.explain("GET /sessions", "--token", token(role=None, roles=["player"]))
+    assert found.row("identity", "role") in (
+        ("patient", 'roles = "player" by role_map'),
+        ("guest", "the claim roles names no role"),
+    )
+
+
 def test_times_are_times_of_a_calendar(place: Place) -> None:
     found = place.explain(OWN, "--token", token(exp=4102444800, nbf=1000000000))
     assert found.row("token", "expires")[0] == "2100-01-01T00:00:00Z"
@@ -134,6 +151,7 @@ def test_a_token_whose_time_is_over(place: Place) -> None:
         (token(exp=None), {"expires": ("none", "")}),
         ("a.b", {"form": ("not a JSON Web Token", "expected 3 parts with a dot between them, got 2")}),
         ("a.!.c", {"form": ("not a JSON Web Token", "a part of it is not base64url")}),
+        ("e30.bm90IGpzb24.c", {"form": ("not a JSON Web Token", "a part of it is not a JSON object")}),
         ("e30.MQ.c", {"form": ("not a JSON Web Token", "a part of it is not a JSON object")}),
         ("e30." + "W1" * 40_000 + ".c", {"form": ("not a JSON Web Token", "more than 65536 bytes")}),
     ],
@@ -148,6 +166,7 @@ def test_a_token_whose_time_is_over(place: Place) -> None:
         "parts",
         "coding",
         "json",
+        "object",
         "long",
     ],
 )

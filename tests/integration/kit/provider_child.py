@@ -1,7 +1,7 @@
-"""An identity provider (Canaille: OpenID Connect by Authlib and joserfc) as a process: `python FILE FOLDER CLIENT SECRET`.
+"""An identity provider (Canaille: OpenID Connect by Authlib and joserfc) as a process.
 
-Writes its port to `FOLDER/port` once it serves. SIGUSR1 makes it sign with a new key; the one before stays
-in its key set, as providers do it, until the next time.
+`python FILE FOLDER CLIENT SECRET` writes its port to `FOLDER/port` once it serves. SIGUSR1 makes it sign with a new
+key; the one before stays in its key set, as providers do it, until the next time.
 """
 
 from __future__ import annotations
