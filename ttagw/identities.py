@@ -13,10 +13,13 @@ from prometheus_client.metrics_core import Metric
 from twisted.web.resource import Resource
 
 from ttagw.admin.callers import Callers
+from ttagw.admin.revocations import RevocationPages
 from ttagw.attempt import Service
 from ttagw.auth.access import ByToken
-from ttagw.auth.authenticator import Authenticator, NoTokens
+from ttagw.auth.authenticator import MOST_CALLERS, Authenticator, NoTokens
 from ttagw.auth.keys import Keys
+from ttagw.auth.revocations import Revocations
+from ttagw.auth.revocations import Terms as RevocationTerms
 from ttagw.auth.tokens import Tokens
 from ttagw.config import Config
 from ttagw.core.identity import Identity
@@ -25,7 +28,7 @@ from ttagw.layers.authenticate import Asked
 from ttagw.layers.authorise import Terms
 from ttagw.layers.vouch import Assertion
 from ttagw.registry.events import Events
-from ttagw.store.base import Store
+from ttagw.store.base import Store, StoreAwayError, StoreError
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,17 @@ class Identities:
     def __init__(self, config: Config, keys: Keys | None, around: Surroundings) -> None:
         """Raises `ConfigError` for key files that cannot be used."""
         self._config = config
+        self._wall = around.wall
         auth = config.auth
         self.roles = roles_of(config)
+        self.revocations = Revocations(
+            around.store,
+            RevocationTerms(auth.longest_life, auth.leeway, auth.cache + MOST_CALLERS),
+            around.reactor,
+            around.wall,
+            (StoreError, StoreAwayError),
+            self._forget,
+        )
         self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
         self.authenticator = Authenticator(self.tokens or NoTokens(), keys, self.roles, self._check)
         self.access = ByToken()
@@ -56,24 +68,35 @@ class Identities:
 
     def _check(self, identity: Identity) -> None:
         """Raises a `GatewayError` for an identity that was revoked."""
+        self.revocations.check(identity)
+
+    def _forget(self, forbidden: Callable[[Identity], bool]) -> int:
+        return 0 if self.tokens is None else self.tokens.forget(forbidden)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it was tried to find out who is revoked."""
+        return self.revocations.tried
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. The store is started by somebody else."""
+        self.revocations.start()
         if self.tokens is not None:
             self.tokens.start()
 
     async def stop(self) -> None:
         """End what is under way."""
+        await self.revocations.stop()
         if self.tokens is not None:
             self.tokens.stop()
 
-    def pages(self, callers: Callers) -> Mapping[bytes, Resource]:  # noqa: ARG002
+    def pages(self, callers: Callers) -> Mapping[bytes, Resource]:
         """What the admin side shows of it, by the first segment of the path; `callers` says who may."""
-        return {}
+        return {b"revocations": RevocationPages(self.revocations, callers, self._wall)}
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
-        yield from ()
+        yield from self.revocations.metrics()
 
 
 def roles_of(config: Config) -> Roles:

@@ -262,7 +262,7 @@ class Gateway(MultiService):
         instances = {name: len(self.upstreams[name].rotation) for name in sorted(self._wanted_services())}
         listening = self.listeners.count
         ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
-        ready = ready and self.fleet.loaded
+        ready = ready and self.fleet.loaded and self.identities.loaded
         return Readiness(ready and not self.draining, listening, self.draining, instances)
 
     def _wanted_services(self) -> set[str]:
