@@ -118,14 +118,14 @@ def bounds(
     faults: list[tuple[str, str]] = []
     if document.expires is not None and document.jti is None:
         faults.append(("expires", "expected only together with jti"))
-    if document.before is not None and document.user is None:
-        faults.append(("before", "expected only together with user"))
     end, field = (document.expires, "expires") if about.ends is None else (about.ends, "token")
     if end is not None and end + terms.leeway <= now:
         faults.append((field, "this token has ended by itself, so there is nothing to revoke"))
     if document.expires is not None and document.expires > now + LONGEST:
         faults.append(("expires", "expected a time in ten years at the latest"))
-    if document.before is not None:
+    if document.before is not None and document.user is None:
+        faults.append(("before", "expected only together with user"))
+    elif document.before is not None:
         if document.before > now + terms.leeway:
             faults.append(("before", "expected a time that is not in the future"))
         elif document.before + terms.longest_life + terms.leeway <= now:
