@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 import pytest_twisted
 from twisted.logger import LogEvent, globalLogPublisher
@@ -170,10 +172,6 @@ async def test_a_token_itself_is_as_good_as_its_id() -> None:
 
 
 def unsigned(claims: object) -> str:
-    from base64 import urlsafe_b64encode
-
-    import msgspec
-
     body = urlsafe_b64encode(msgspec.json.encode(claims)).rstrip(b"=").decode()
     return f"e30.{body}.x"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from prometheus_client.metrics_core import Metric
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from tests.auth.revoking import DAY, TERMS, Gateway, Shared, key, start, token
@@ -178,8 +179,6 @@ def test_a_thousand_at_once_cost_one_look(store: Shared, clock: Clock) -> None:
     works = [one.revocations.revoke("user", f"u{number}") for number in range(1000)]
 
     async def all_of_them() -> None:
-        from twisted.internet.defer import Deferred
-
         for begun in [Deferred.fromCoroutine(each) for each in works]:
             await begun
 
@@ -242,7 +241,7 @@ def test_a_store_that_takes_nothing_is_said(one: Gateway, store: Shared) -> None
     one.revoke("jti", "j")
     store.fails = StoreRefusedError("full")
     for work in (one.revocations.revoke("jti", "k"), one.revocations.lift("jti", "j")):
-        with pytest.raises(NotStoredError, match="store_away"):
+        with pytest.raises(NotStoredError, match="store_refused"):
             one.run(work)
     assert one.refused(token(jti="k")) == ""
     assert one.refused(token(jti="j")) == "token_revoked"
@@ -291,8 +290,6 @@ def test_when_it_is_full_new_ones_are_refused_and_none_is_dropped(store: Shared,
 def test_those_that_are_being_stored_take_room_as_well(store: Shared, clock: Clock) -> None:
     gateway = Gateway(store, clock, most=2)
     gateway.revocations.start()
-    from twisted.internet.defer import Deferred
-
     results: list[object] = []
     waits: Deferred[None] = Deferred()
     get = store.get

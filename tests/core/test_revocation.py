@@ -11,6 +11,7 @@ from ttagw.core.revocation import (
     JTI,
     KEY,
     KINDS,
+    MOST_SWEPT,
     UNREADABLE,
     USER,
     Entry,
@@ -167,13 +168,34 @@ class Beside(RuleBasedStateMachine):
             assert forbids(self.table, key, self.now) == (mark(KEY, id_) in holding)
         kinds = [each.kind for each in holding.values()]
         assert self.table.counts(self.now) == {kind: kinds.count(kind) for kind in KINDS}
+        # To count is to sweep.
+        self.given = {place: known for place, known in self.given.items() if not self.newest(place).over(self.now)}
         assert len(self.table) == len(self.given)
 
     @invariant()
     def its_parts_are_all_of_it(self) -> None:
-        found = dict([item for digit in "0123456789abcdef" for item in self.table.beginning(digit)])
+        found = dict([item for digit in "0123456789abcdef" for item in self.table.part(digit).items()])
         assert found.keys() == self.given.keys()
         assert all(kept.entry == self.newest(place) for place, kept in found.items())
+
+
+def test_a_sweep_does_some_thousands_at_once() -> None:
+    table = Table()
+    for number in range(MOST_SWEPT + 10):
+        table.take(mark(JTI, str(number)), Entry(JTI, 1, 0.0, 100.0), b"")
+    assert table.counts(100.0)["jti"] == 10
+    assert table.counts(100.0)["jti"] == 0
+    assert [table.sweep(100.0 + GRACE) for _ in range(3)] == [MOST_SWEPT, 10, 0]
+    assert len(table) == 0
+
+
+def test_what_is_revoked_again_and_again_takes_no_more_room() -> None:
+    table = Table()
+    for number in range(20_000):
+        table.take(mark(JTI, "j"), Entry(JTI, number + 1, 0.0, 100.0 + number), b"%d" % number)
+    assert len(table._due) <= 1002
+    assert table.counts(100.0 + 19_998)["jti"] == 1
+    assert table.counts(100.0 + 19_999)["jti"] == 0
 
 
 TestBeside = Beside.TestCase

@@ -28,8 +28,6 @@ SHARE = 20.0
 """What a comparison took, times this, passes before the next: it may cost a twentieth of the time."""
 AWAITED = 2.0
 """Seconds for the store to be there, before the gateway counts as ready without what it knows."""
-SWEEP = 60.0
-"""Seconds between two sweeps of what is over."""
 CHUNK = 1000
 """Entries that are looked at before requests get their turn."""
 TOGETHER = 100
@@ -91,7 +89,7 @@ class Copy:
         self._looking: Deferred[None] | None = None
         self._generation = 0
         """Of the store's being there or not: a comparison across a change says nothing about now."""
-        self._began = self._swept = self._next = 0.0
+        self._began = self._next = 0.0
         self._behind = False
         """Whether something could not be written again."""
         self._batches = Batches(clock, changed)
@@ -101,7 +99,7 @@ class Copy:
     def start(self) -> None:
         """Take up what the store knows, as soon as it is there."""
         self._ends = [self._store.watch(PREFIX, self._noticed), self._store.on_state(self._state_changed)]
-        self._began = self._swept = self._clock.seconds()
+        self._began = self._clock.seconds()
         self._loop.start(TICK, now=False)
         if self._store.state.up:
             self._look()
@@ -135,9 +133,7 @@ class Copy:
             self._not_known("the store is away")
         if self._store.state.up and self._due(now):
             self._look()
-        if now - self._swept >= SWEEP:
-            self._swept = now
-            self.table.sweep(self._wall())
+        self.table.sweep(self._wall())
 
     def _due(self, now: float) -> bool:
         if self.knowledge is not Knowledge.CURRENT:
@@ -229,16 +225,20 @@ class Copy:
         if fresh:
             self.repaired += len(fresh) if self.knowledge is not Knowledge.UNKNOWN else 0
             self._batches.at_once(fresh)
+        return await self._lost(part[len(PREFIX) :], stored)
+
+    async def _lost(self, digit: str, stored: Mapping[str, bytes]) -> list[Lost]:
         lost: list[Lost] = []
-        for place, kept in self.table.beginning(part[len(PREFIX) :]):
+        for number, (place, kept) in enumerate(list(self.table.part(digit).items()), 1):
             found = stored.get(key_of(place))
-            if found == kept.raw or kept.entry.over(self._wall() + LAST_MOMENT):
-                continue
-            if kept.entry.kind == UNREADABLE:
-                if found is None:
-                    self.table.drop(place)
-            elif found is None or _readable(found):
-                lost.append(Lost(place, found, kept))
+            if found != kept.raw and not kept.entry.over(self._wall() + LAST_MOMENT):
+                if kept.entry.kind == UNREADABLE:
+                    if found is None:
+                        self.table.drop(place)
+                elif found is None or _readable(found):
+                    lost.append(Lost(place, found, kept))
+            if number % CHUNK == 0:
+                await self._let_others()
         return lost
 
     async def _let_others(self) -> None:

@@ -137,9 +137,15 @@ class Revocations:
         return self._watchers.add(identity, self._marks(identity), told)
 
     def _changed(self, places: Sequence[str]) -> None:
+        now, marks, forbids, new = self._wall(), self._marks, self._table.forbids, frozenset(places)
+
+        def forbidden(identity: Identity) -> bool:
+            found = marks(identity)
+            return not new.isdisjoint(found) and forbids(identity.issued, found, now)
+
         self.batches += 1
-        self.forgotten += self._forget(self._forbidden)
-        self._watchers.tell(places, self._forbidden)
+        self.forgotten += self._forget(forbidden)
+        self._watchers.tell(places, forbidden)
 
     # Changes
 
@@ -220,19 +226,21 @@ class Revocations:
         try:
             return await self._store.get(key)
         except self._failures as error:
-            raise self._not_stored(error, NOT_DONE) from None
+            raise self._not_stored(error) from None
 
     async def _swap(self, key: str, stored: bytes | None, raw: bytes, ttl: float | None) -> bool:
         try:
             return await self._store.swap(key, stored, raw, ttl)
+        except self._away as error:
+            self.log.warn("it is not known whether a revocation was stored: {why}", why=str(error))
+            raise NotStoredError("store_unsure", detail=UNSURE, retry_after=5) from None
         except self._failures as error:
-            unsure = isinstance(error, self._away)
-            raise self._not_stored(error, UNSURE if unsure else NOT_DONE) from None
+            raise self._not_stored(error) from None
 
-    def _not_stored(self, error: Exception, detail: str) -> GatewayError:
+    def _not_stored(self, error: Exception) -> GatewayError:
         self.log.warn("a revocation was not stored: {why}", why=str(error))
-        unsure = detail is UNSURE
-        return NotStoredError("store_unsure" if unsure else "store_away", detail=detail, retry_after=5)
+        reason = "store_away" if isinstance(error, self._away) else "store_refused"
+        return NotStoredError(reason, detail=NOT_DONE, retry_after=5)
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""

@@ -5,8 +5,9 @@ Entries are kept by a digest of what they forbid, so nothing here or in a store 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import sha256
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from ttagw.core.identity import Identity
@@ -19,6 +20,9 @@ UNREADABLE = "unreadable"
 
 GRACE = 4000.0
 """Seconds for which an entry is kept after its end: a clock that was an hour ahead for a while has ended nothing."""
+
+MOST_SWEPT = 5000
+"""Entries that are looked at in one sweep."""
 
 
 def mark(kind: str, id_: str) -> str:
@@ -83,54 +87,94 @@ class Table:
     """Everything that is known to be revoked, by its mark."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        self._parts: dict[str, dict[str, Kept]] = {digit: {} for digit in "0123456789abcdef"}
+        """By the first digit of the mark."""
+        self._due: list[tuple[float, str, bytes]] = []
+        """When something is to be done about an entry, as a heap: at its end it is counted no more, later dropped."""
+        self._ended: set[str] = set()
+        """What is kept and not counted, because its end has come."""
+        self._counts = dict.fromkeys(KINDS, 0)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return sum(map(len, self._parts.values()))
 
     def __contains__(self, place: str) -> bool:
-        return place in self._kept
+        return place in self._parts[place[0]]
 
     def get(self, place: str) -> Kept | None:
         """What is kept under a mark."""
-        return self._kept.get(place)
+        return self._parts[place[0]].get(place)
+
+    def part(self, digit: str) -> dict[str, Kept]:
+        """What is kept under marks that begin with this digit."""
+        return self._parts[digit]
 
     def take(self, place: str, entry: Entry, raw: bytes) -> bool:
         """Keep an entry unless a newer one is; whether it was."""
         kept = Kept(entry, raw)
-        known = self._kept.get(place)
-        if known is not None and known.order >= kept.order:
-            return False
-        self._kept[place] = kept
+        part = self._parts[place[0]]
+        known = part.get(place)
+        if known is not None:
+            if known.order >= kept.order:
+                return False
+            self._forget(place, known.entry)
+        part[place] = kept
+        if not entry.lifted:
+            self._counts[entry.kind] = self._counts.get(entry.kind, 0) + 1
+        if entry.end != float("inf"):
+            self._put_off(entry.end, place, raw)
         return True
 
     def drop(self, place: str) -> None:
         """Know nothing of it any more."""
-        self._kept.pop(place, None)
+        kept = self._parts[place[0]].pop(place, None)
+        if kept is not None:
+            self._forget(place, kept.entry)
 
-    def beginning(self, part: str) -> Iterator[tuple[str, Kept]]:
-        """What is kept under marks that begin like this."""
-        return iter([item for item in self._kept.items() if item[0].startswith(part)])
+    def _forget(self, place: str, entry: Entry) -> None:
+        """It is not counted any more, if it was."""
+        if place in self._ended:
+            self._ended.discard(place)
+        elif not entry.lifted:
+            self._counts[entry.kind] -= 1
+
+    def _put_off(self, until: float, place: str, raw: bytes) -> None:
+        heappush(self._due, (until, place, raw))
+        if len(self._due) > 2 * len(self) + 1000:
+            # Most are of entries that were replaced, again and again.
+            self._due = [each for each in self._due if self._is(each)]
+            heapify(self._due)
+
+    def _is(self, due: tuple[float, str, bytes]) -> bool:
+        kept = self.get(due[1])
+        return kept is not None and kept.raw == due[2]
 
     def sweep(self, now: float) -> int:
-        """Drop what need not be kept any more; how many that were."""
-        over = [place for place, kept in self._kept.items() if kept.entry.over(now)]
-        for place in over:
-            del self._kept[place]
-        return len(over)
+        """Drop what need not be kept any more, some thousands at once at the most; how many that were."""
+        before = len(self)
+        due: list[tuple[float, str, bytes]] = []
+        while self._due and self._due[0][0] <= now and len(due) < MOST_SWEPT:
+            due.append(heappop(self._due))
+        for each in filter(self._is, due):
+            place = each[1]
+            entry = self._parts[place[0]][place].entry
+            if entry.over(now):
+                self.drop(place)
+            else:
+                self._forget(place, entry)
+                self._ended.add(place)
+                self._put_off(entry.end + GRACE, place, each[2])
+        return before - len(self)
 
     def counts(self, now: float) -> dict[str, int]:
         """How many entries of each kind forbid something now."""
-        found = dict.fromkeys(KINDS, 0)
-        for entry, _ in self._kept.values():
-            if entry.holds(now):
-                found[entry.kind] = found.get(entry.kind, 0) + 1
-        return found
+        self.sweep(now)
+        return dict(self._counts)
 
     def forbids(self, issued: float, marks: Iterable[str], now: float) -> bool:
         """Whether something with these marks, that was issued then, is revoked."""
         for place in marks:
-            kept = self._kept.get(place)
+            kept = self._parts[place[0]].get(place)
             if kept is not None and kept.entry.holds(now) and (kept.entry.kind != USER or issued <= kept.entry.moment):
                 return True
         return False
