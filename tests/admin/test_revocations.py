@@ -1,81 +1,22 @@
 from __future__ import annotations
 
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import jwt
-import msgspec
 import pytest
 import pytest_twisted
 from twisted.logger import LogEvent, globalLogPublisher
 
-from tests.admin.served import KEYS, Admin, Answer, MemoryKeys
+from tests.admin.revoking import at, serving, unsigned
 from tests.admin.test_services import problem
-from tests.twisted_hygiene import reactor, until
-from ttagw.admin.callers import Callers
-from ttagw.admin.revocation_documents import LONGEST, MOST_TOKEN
-from ttagw.admin.revocations import RevocationPages
-from ttagw.admin.site import Readiness, admin_site
-from ttagw.auth.revocations import Revocations, Terms
+from tests.twisted_hygiene import until
+from ttagw.auth.revocations import Terms
 from ttagw.core.identity import Identity
-from ttagw.errors import GatewayError
-from ttagw.store.base import StoreAwayError, StoreError
-from ttagw.store.memory import MemoryStore
-from ttagw.testing import Clock
 
 DAY = 86400.0
 TERMS = Terms(30 * DAY, 30.0, 1000)
 SECRET = b"s" * 32
-
-
-class Served:
-    """The pages, and what they change."""
-
-    def __init__(self, admin: Admin, store: MemoryStore, revocations: Revocations) -> None:
-        self.store = store
-        self.revocations = revocations
-        self._admin = admin
-
-    async def ask(
-        self, method: str, document: object = None, *, query: str = "", key: str | None = "admin", **more: Any
-    ) -> Answer:
-        return await self._admin.ask(method, f"/revocations{query}", document, key=key, **more)
-
-    def refused(self, identity: Identity) -> bool:
-        try:
-            self.revocations.check(identity)
-        except GatewayError:
-            return True
-        return False
-
-
-@asynccontextmanager
-async def serving(*, up: bool = True, most: int = 100) -> AsyncIterator[Served]:
-    store = MemoryStore(reactor, time.monotonic)
-    revocations = Revocations(store, TERMS, reactor, time.time, (StoreError, StoreAwayError), lambda forbidden: 0, most)
-    revocations.start()
-    if up:
-        await store.start()
-        await until(lambda: revocations.tried)
-    callers = Callers(MemoryKeys(**KEYS), Clock())
-    pages = {b"revocations": RevocationPages(revocations, callers, time.time)}
-    ready = Readiness(True, 1, False, {})
-    site = admin_site("gw-1", lambda: ready, None, callers=callers, pages=pages, reactor=reactor)
-    port = reactor.listenTCP(0, site, interface="127.0.0.1")
-    admin = Admin(site, port.getHost().port)
-    try:
-        yield Served(admin, store, revocations)
-    finally:
-        for raw in admin.raws:
-            raw.socket.close()
-        await port.stopListening()
-        await until(lambda: not site.channels)
-        await revocations.stop()
-        await store.stop()
 
 
 def token(user: str = "u", jti: str = "j", issued: float | None = None) -> Identity:
@@ -88,11 +29,6 @@ def key(name: str) -> Identity:
 
 def moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
-
-
-def at(seconds: float) -> str:
-    """RFC 3339 of so many seconds from now."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 # Revoking, looking, lifting
@@ -171,96 +107,7 @@ async def test_a_token_itself_is_as_good_as_its_id() -> None:
     assert "somebody" not in said
 
 
-def unsigned(claims: object) -> str:
-    body = urlsafe_b64encode(msgspec.json.encode(claims)).rstrip(b"=").decode()
-    return f"e30.{body}.x"
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("document", "fields"),
-    [
-        ({}, [""]),
-        ([], [""]),
-        ({"jti": "a", "user": "b"}, ["user"]),
-        ({"jti": "a", "key": "b", "token": unsigned({"jti": "c"})}, ["key", "token"]),
-        ({"jti": "a", "more": 1}, ["more"]),
-        ({"jti": ""}, ["jti"]),
-        ({"jti": 7}, ["jti"]),
-        ({"jti": "a" * 256}, ["jti"]),
-        ({"jti": "a\nb"}, ["jti"]),
-        ({"user": "a b"}, ["user"]),
-        ({"user": "é"}, ["user"]),
-        ({"key": "a b"}, ["key"]),
-        ({"user": "u", "expires": 2e9}, ["expires"]),
-        ({"key": "u", "expires": 2e9, "before": "2020-01-01T00:00:00Z"}, ["expires", "before"]),
-        ({"jti": "a", "before": "2020-01-01T00:00:00Z"}, ["before"]),
-        ({"token": unsigned({"jti": "c"}), "expires": 2e9}, ["expires"]),
-        ({"jti": "a", "expires": "tomorrow"}, ["expires"]),
-        ({"jti": "a", "expires": "2027-13-01T00:00:00Z"}, ["expires"]),
-        ({"jti": "a", "expires": "2027-01-01T00:00:00"}, ["expires"]),
-        ({"jti": "a", "expires": True}, ["expires"]),
-        ({"jti": "a", "expires": -5}, ["expires"]),
-        ({"jti": "a", "expires": time.time() - 31}, ["expires"]),
-        ({"jti": "a", "expires": time.time() + LONGEST + 60}, ["expires"]),
-        ({"jti": "a", "expires": 10**400}, ["expires"]),
-        ({"user": "u", "before": 1e9}, ["before"]),
-        ({"user": "u", "before": at(60)}, ["before"]),
-        ({"user": "u", "before": at(-31 * DAY)}, ["before"]),
-        ({"token": "nonsense"}, ["token"]),
-        ({"token": "a.b.c"}, ["token"]),
-        ({"token": "a.!.c"}, ["token"]),
-        ({"token": unsigned([1])}, ["token"]),
-        ({"token": unsigned({"sub": "u"})}, ["token"]),
-        ({"token": unsigned({"jti": 7})}, ["token"]),
-        ({"token": unsigned({"jti": ""})}, ["token"]),
-        ({"token": unsigned({"jti": "c", "exp": 1000})}, ["token"]),
-        ({"token": "x" * (MOST_TOKEN + 1)}, ["token"]),
-    ],
-)
-@pytest_twisted.ensureDeferred
-async def test_what_cannot_be_used_names_the_field(document: object, fields: list[str]) -> None:
-    async with serving() as served:
-        answer = await served.ask("POST", document)
-        assert problem(answer) == (400, "invalid_document")
-        assert [each["field"] for each in answer.json["errors"]] == fields
-        assert served.revocations.counts() == {"jti": 0, "user": 0, "key": 0}
-
-
-@pytest_twisted.ensureDeferred
-async def test_what_is_no_document_is_refused() -> None:
-    async with serving() as served:
-        assert problem(await served.ask("POST", body=b"{")) == (400, "invalid_document")
-        as_text = {"content-type": "text/plain"}
-        assert problem(await served.ask("POST", {"jti": "a"}, fields=as_text)) == (415, "unsupported_media_type")
-        assert problem(await served.ask("POST", body=b"x" * 70_000)) == (413, "body_too_large")
-        assert problem(await served.ask("PUT", {"jti": "a"})) == (405, "method_not_allowed")
-        fields = [each["field"] for each in (await served.ask("DELETE", {"jti": "a", "expires": 1})).json["errors"]]
-        assert fields == ["expires"]
-        assert problem(await served.ask("DELETE", {"jti": "a", "user": "b"})) == (400, "invalid_document")
-
-
-@pytest.mark.parametrize(
-    ("query", "fields"),
-    [
-        ("?kind=user", ["id"]),
-        ("?id=u", ["kind"]),
-        ("?kind=user&kind=user&id=u", ["kind"]),
-        ("?kind=token&id=u", ["kind"]),
-        ("?kind=user&id=a%20b", ["id"]),
-        ("?kind=user&id=", ["id"]),
-        ("?kind=user&id=u&more=1", ["more"]),
-        ("?more=", ["more", "kind", "id"]),
-    ],
-)
-@pytest_twisted.ensureDeferred
-async def test_a_question_that_cannot_be_answered_names_the_field(query: str, fields: list[str]) -> None:
-    async with serving() as served:
-        answer = await served.ask("GET", query=query)
-        assert problem(answer) == (400, "invalid_document")
-        assert [each["field"] for each in answer.json["errors"]] == fields
+# Who may
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

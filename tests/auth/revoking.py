@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -132,9 +133,55 @@ def start(store: MemoryStore) -> None:
     Deferred.fromCoroutine(store.start())
 
 
+class World:
+    """A store, and gateways on it."""
+
+    def __init__(self, count: int = 2) -> None:
+        self.clock = Clock()
+        self.clock.advance(1000.0)
+        self.store = Shared(self.clock)
+        start(self.store)
+        self.gateways = [Gateway(self.store, self.clock) for _ in range(count)]
+        for each in self.gateways:
+            each.revocations.start()
+
+    def pass_(self, seconds: float) -> None:
+        self.clock.pump([0.5] * int(seconds * 2))
+
+    def end(self) -> None:
+        for each in self.gateways:
+            each.run(each.revocations.stop())
+        self.gateways[0].run(self.store.stop())
+        assert self.clock.getDelayedCalls() == []
+
+
 def token(user: str = "u", jti: str = "j", issued: float = 1e9 - 60) -> Identity:
     return Identity("token", user, (), (), token_id=jti, issued=issued, ends=1e9 + 1800)
 
 
 def key(name: str = "ci", kind: str = "key") -> Identity:
     return Identity(kind, name, (), ())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    clock.advance(1000.0)
+    return clock
+
+
+@pytest.fixture
+def store(clock: Clock) -> Shared:
+    store = Shared(clock)
+    start(store)
+    return store
+
+
+@pytest.fixture
+def one(store: Shared, clock: Clock) -> Iterator[Gateway]:
+    gateway = Gateway(store, clock)
+    gateway.revocations.start()
+    yield gateway
+    gateway.run(gateway.revocations.stop())
+    gateway.run(store.stop())
+    assert clock.getDelayedCalls() == []

@@ -4,42 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from tests.auth.revoking import Gateway, Shared, key, start, token
+from tests.auth.revoking import Gateway, World, key, start, token
 from tests.twisted_hygiene import Failures
 from ttagw.auth import revocation_copy
 from ttagw.auth.revocation_copy import RECONCILE, Knowledge
-from ttagw.auth.revocation_entries import PARTS, PREFIX, decode, encode, key_of, place_of
-from ttagw.core.revocation import GRACE, Entry, mark
-from ttagw.errors import NotStoredError
+from ttagw.auth.revocation_entries import PARTS, PREFIX, decode, key_of
+from ttagw.core.revocation import GRACE, mark
 from ttagw.store.base import StoreAwayError
 from ttagw.store.memory import MemoryStore
-
-
-class World:
-    """A store, and gateways on it."""
-
-    def __init__(self, count: int = 2) -> None:
-        self.clock = Clock()
-        self.clock.advance(1000.0)
-        self.store = Shared(self.clock)
-        start(self.store)
-        self.gateways = [Gateway(self.store, self.clock) for _ in range(count)]
-        for each in self.gateways:
-            each.revocations.start()
-
-    def pass_(self, seconds: float) -> None:
-        self.clock.pump([0.5] * int(seconds * 2))
-
-    def end(self) -> None:
-        for each in self.gateways:
-            each.run(each.revocations.stop())
-        self.gateways[0].run(self.store.stop())
-        assert self.clock.getDelayedCalls() == []
 
 
 @pytest.fixture
@@ -47,51 +22,6 @@ def world() -> Iterator[World]:
     world = World()
     yield world
     world.end()
-
-
-# How it is stored
-
-ENTRIES = st.builds(
-    Entry,
-    st.sampled_from(["jti", "user", "key"]),
-    st.integers(1, 1 << 53),
-    st.floats(0, 1e11),
-    st.floats(0, 1e11) | st.just(float("inf")),
-    st.booleans(),
-)
-
-
-@given(ENTRIES)
-def test_what_is_stored_can_be_read(entry: Entry) -> None:
-    assert decode(encode(entry)) == entry
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"null",
-        b"\xff",
-        b"[" * 100_000,
-        b'{"version":2,"kind":"jti","revision":1,"moment":1,"end":2,"lifted":false}',
-        b'{"version":1,"kind":"all","revision":1,"moment":1,"end":2,"lifted":false}',
-        b'{"version":1,"kind":"jti","revision":0,"moment":1,"end":2,"lifted":false}',
-        b'{"version":1,"kind":"jti","revision":1,"moment":-1,"end":2,"lifted":false}',
-        b'{"version":1,"kind":"jti","revision":1,"moment":1,"end":1e300,"lifted":false}',
-        b'{"version":1,"kind":"jti","revision":1,"moment":1,"end":2,"lifted":false,"more":1}',
-        b'{"version":1,"kind":"jti","revision":1,"moment":1,"end":2}',
-    ],
-)
-def test_what_no_gateway_writes_is_not_read(raw: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - what it says is for nobody
-        decode(raw)
-
-
-def test_the_parts_are_all_that_there_can_be() -> None:
-    place = mark("jti", "j")
-    assert place_of(key_of(place)) == place
-    assert sum(key_of(place).startswith(part) for part in PARTS) == 1
-    assert [place_of(key) for key in (PREFIX, f"{PREFIX}{place}0", f"{PREFIX}{place.upper()}", place)] == [None] * 4
 
 
 # Two gateways
@@ -356,61 +286,3 @@ def test_what_is_heard_after_the_end_is_in_effect_at_once(world: World) -> None:
     one.revoke("jti", "j")
     assert one.refused(token()) == "token_revoked"
     assert other.refused(token()) == "token_revoked"
-
-
-# All of it
-
-
-USERS = "ab"
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_whatever_happens_all_agree_in_the_end_and_nothing_accepted_is_lost(data: st.DataObject) -> None:
-    world = World(3)
-    accepted: dict[str, float] = {}
-    """The moment that must be in effect at least, -1 for what was lifted."""
-    for _ in range(data.draw(st.integers(1, 25))):
-        world.clock.advance(data.draw(st.sampled_from([0.0, 0.3, 3.0])))
-        what = data.draw(st.sampled_from(["revoke", "revoke", "lift", "away", "back", "lose", "mute", "hear"]))
-        gateway = data.draw(st.sampled_from(world.gateways))
-        user = data.draw(st.sampled_from(USERS))
-        if what in ("revoke", "lift"):
-            change(gateway, what, user, accepted)
-        elif what == "away":
-            world.store.away()
-        elif what == "back":
-            world.store.back()
-        elif what == "lose" and not world.store.state.up:
-            # It loses what it has when it dies, not while it answers; who could not hear of it cannot make up for it.
-            if not world.store.mute:
-                world.store.lose()
-        else:
-            world.store.mute = what == "mute"
-            if what == "hear":
-                world.pass_(RECONCILE + 1)
-    world.store.mute = False
-    world.store.back()
-    world.pass_(2 * RECONCILE + 1)
-    for user in USERS:
-        found = {decode(value) for value in world.store.values()}
-        entries = {each.revocations.find("user", user) for each in world.gateways}
-        assert len(entries) == 1
-        [entry] = entries
-        wanted = accepted.get(user, -1.0)
-        assert (None if entry is None else entry.moment) == (None if wanted < 0 else wanted)
-        assert entry is None or entry in found
-    world.end()
-
-
-def change(gateway: Gateway, what: str, user: str, accepted: dict[str, float]) -> None:
-    try:
-        if what == "revoke":
-            moment = gateway.revoke("user", user).moment
-            assert moment == gateway.wall()
-            accepted[user] = moment
-        else:
-            assert gateway.lift("user", user) == (accepted.get(user, -1.0) >= 0)
-            accepted[user] = -1.0
-    except NotStoredError:
-        assert not gateway.store.state.up
