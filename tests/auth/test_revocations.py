@@ -223,6 +223,17 @@ def test_a_store_that_takes_nothing_is_said(one: Gateway, store: Shared) -> None
     assert one.refused(token(jti="j")) == "token_revoked"
 
 
+def test_a_store_that_can_only_be_read_is_said(one: Gateway, store: Shared) -> None:
+    async def refuse(*about: object) -> bool:
+        raise StoreRefusedError("read_only")
+
+    store.swap = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(NotStoredError, match="store_refused") as caught:
+        one.revoke("jti", "j")
+    assert "nothing was changed" in caught.value.text
+    assert one.refused(token()) == ""
+
+
 def test_what_may_have_been_done_takes_effect_everywhere_or_nowhere(one: Gateway, store: Shared) -> None:
     store.mute = store.does = True
     get = store.get
