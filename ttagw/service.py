@@ -114,7 +114,7 @@ class Gateway(MultiService):
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
             metrics = self.metrics if config.metrics.enabled else None
-            callers = Callers(keys, time.monotonic, self.identities.authenticator.of)
+            callers = Callers(keys, time.monotonic, self.identities.check_caller)
             admin = admin_site(
                 config.gateway.name,
                 self.readiness,
@@ -267,7 +267,7 @@ class Gateway(MultiService):
         instances = {name: len(self.upstreams[name].rotation) for name in sorted(self._wanted_services())}
         listening = self.listeners.count
         ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
-        ready = ready and self.fleet.loaded
+        ready = ready and self.fleet.loaded and self.identities.loaded
         return Readiness(ready and not self.draining, listening, self.draining, instances)
 
     def _wanted_services(self) -> set[str]:

@@ -20,8 +20,8 @@ def check(file: str) -> None:
     click.echo(f"{file}: {summary(loaded(file))}: good")
 
 
-def loaded(file: str) -> Config:
-    """The configuration with all checks passed. Ends the program with a line for each fault."""
+def loaded(file: str, status: int = 1) -> Config:
+    """The configuration with all checks passed. Ends the program with a line for each fault, and this exit status."""
     from ttagw.checks import EXTRA
 
     try:
@@ -29,4 +29,4 @@ def loaded(file: str) -> Config:
     except ConfigError as error:
         for fault in error.faults:
             click.echo(str(fault), err=True)
-        sys.exit(1)
+        sys.exit(status)

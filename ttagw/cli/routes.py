@@ -41,8 +41,8 @@ def routes(file: str, request: str | None, headers: tuple[str, ...]) -> None:
         for line in table([_row(config, route) for route in config.routes]):
             click.echo(line)
         return
-    method, target = _request(request)
-    fields = [_field(header) for header in headers]
+    method, target = request_of(request, "--match")
+    fields = [field_of(header) for header in headers]
     lines, answered = explain(config, method, target, fields)
     for line in lines:
         click.echo(line)
@@ -65,7 +65,7 @@ def _row(config: Config, route: Route) -> tuple[str, ...]:
         " ".join(route.hosts) or "any",
         " ".join(route.methods) or "any",
         route.path + (f" ({', '.join(asked)})" if asked else ""),
-        _services(route),
+        services(route),
         route.rewrite or "same",
         "-" if route.timeout is None else write_seconds(route.timeout),
         str(write_size(most)),
@@ -73,18 +73,21 @@ def _row(config: Config, route: Route) -> tuple[str, ...]:
     )
 
 
-def _services(route: Route) -> str:
+def services(route: Route) -> str:
+    """The service of a route, or its services with their weights."""
     return route.service or " ".join([f"{name}={weight}" for name, weight in route.split.items()])
 
 
-def _request(text: str) -> tuple[bytes, bytes]:
+def request_of(text: str, place: str) -> tuple[bytes, bytes]:
+    """Method and target. Raises `UsageError`; `place` is what they were given as."""
     method, _, target = text.strip().partition(" ")
     if not target or " " in target or not target.isascii() or not method.isascii():
-        raise click.UsageError('--match expects a method and a target, such as "GET /api/v1/players/7"')
+        raise click.UsageError(f'{place} expects a method and a target, such as "GET /api/v1/players/7"')
     return method.encode("ascii"), target.encode("ascii")
 
 
-def _field(text: str) -> tuple[bytes, bytes]:
+def field_of(text: str) -> tuple[bytes, bytes]:
+    """Name, in lower case, and value. Raises `UsageError`."""
     name, colon, value = text.partition(":")
     try:
         field = name.lower().encode("ascii"), value.strip().encode("latin-1")
@@ -95,10 +98,15 @@ def _field(text: str) -> tuple[bytes, bytes]:
     return field
 
 
+def tree_of(config: Config) -> Table[Route]:
+    """The routes of a configuration as they are looked up."""
+    entries = [(Pattern(each.path, each.hosts, each.methods, each.headers), each) for each in config.routes]
+    return Table(entries, label=lambda route: route.name)
+
+
 def explain(config: Config, method: bytes, target: bytes, fields: Fields) -> tuple[list[str], bool]:
     """What the gateway does with a request, in lines, and whether a route answers."""
-    entries = [(Pattern(each.path, each.hosts, each.methods, each.headers), each) for each in config.routes]
-    tree = Table(entries, label=lambda route: route.name)
+    tree = tree_of(config)
     try:
         host, path, query = _target(method, target)
         seen = _seen(fields)
@@ -150,6 +158,6 @@ def _route(found: Found[Route], path: bytes, query: bytes | None) -> list[str]:
         lines.append(f"  params        {' '.join(params)}")
     if found.rest:
         lines.append(f"  rest          {found.rest.decode()}")
-    lines.append(f"  service       {_services(route)}")
+    lines.append(f"  service       {services(route)}")
     lines.append(f"  service path  {there.decode()}" + ("" if query is None else f"?{query.decode()}"))
     return lines

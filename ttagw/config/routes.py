@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ttagw.config.auth import Word
 from ttagw.config.base import (
     FieldName,
     FieldTable,
@@ -71,7 +72,7 @@ class Route(Section):
     """`required`, `optional` or `none`."""
     roles: Texts = ()
     """Any of these."""
-    permissions: Texts = ()
+    permissions: Listing[Word] = ()
     """All of these."""
     mfa: bool = False
     """Whether a second factor must have been verified."""

@@ -87,3 +87,31 @@ class NotInTimeError(GatewayError):
     code = "not_in_time"
     title = "This takes longer than it should"
     detail = "It was not done in time. It is safe to ask again."
+
+
+class RevocationNotFoundError(GatewayError):
+    """The admin API was asked to lift a revocation that is not in effect."""
+
+    status = 404
+    code = "revocation_not_found"
+    title = "This is not revoked"
+    detail = "Nothing of this kind and id is revoked, so there was nothing to lift."
+    blame = Blame.CLIENT
+
+
+class RevocationsFullError(GatewayError):
+    """As many tokens and keys are revoked as there is room for."""
+
+    status = 503
+    code = "revocations_full"
+    title = "There is no room for more revocations"
+    detail = "As much is revoked as there is room for, so this was not added. Revoking by user takes one place for all."
+
+
+class NotStoredError(GatewayError):
+    """Something that counts only when it is stored durably was not; nothing is in effect by it."""
+
+    status = 503
+    code = "not_stored"
+    title = "This could not be stored right now"
+    detail = "The store did not take it, so nothing was changed. It is safe to ask again."

@@ -3,17 +3,20 @@ as one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.metrics_core import Metric
 from twisted.web.resource import Resource
 
 from ttagw.admin.callers import Callers
 from ttagw.admin.glass import BreakGlass
-from ttagw.auth.authenticator import Authenticator, NoTokens
+from ttagw.admin.revocations import RevocationPages
+from ttagw.auth.authenticator import MOST_CALLERS, Authenticator, NoTokens
 from ttagw.auth.certificates import Certificates
 from ttagw.auth.glass_records import Records
-from ttagw.auth.keys import Keys
+from ttagw.auth.keys import Caller, Keys
+from ttagw.auth.revocations import Revocations
+from ttagw.auth.revocations import Terms as RevocationTerms
 from ttagw.auth.tokens import Tokens
 from ttagw.config import Config
 from ttagw.core.identity import Identity
@@ -21,7 +24,7 @@ from ttagw.identities.access import access_of, assertion_of
 from ttagw.identities.around import Surroundings
 from ttagw.identities.logins import Logins
 from ttagw.identities.routes import asked, roles_of, terms
-from ttagw.store.base import StoreError
+from ttagw.store.base import StoreAwayError, StoreError
 
 __all__ = ["Identities", "Surroundings", "asked", "roles_of", "terms"]
 
@@ -31,9 +34,17 @@ class Identities:
 
     def __init__(self, config: Config, keys: Keys | None, around: Surroundings) -> None:
         """Raises `ConfigError` for key files that cannot be used."""
-        self._config = config
+        self._wall = around.wall
         auth = config.auth
         self.roles = roles_of(config)
+        self.revocations = Revocations(
+            around.store,
+            RevocationTerms(auth.longest_life, auth.leeway, auth.cache + MOST_CALLERS),
+            around.reactor,
+            around.wall,
+            (StoreError, StoreAwayError),
+            self._forget,
+        )
         self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
         certificates = Certificates(auth.certificates.clients, self.roles, around.wall)
         self.authenticator = Authenticator(
@@ -46,9 +57,25 @@ class Identities:
 
     def _check(self, identity: Identity) -> None:
         """Raises a `GatewayError` for an identity that was revoked."""
+        self.revocations.check(identity)
+
+    def check_caller(self, caller: Caller) -> None:
+        """Raises `CredentialsRefusedError` for a key that was revoked. One of which that is not known is let through:
+        services must be able to register while the store is away.
+        """
+        self.revocations.check_key(caller.name)
+
+    def _forget(self, forbidden: Callable[[Identity], bool]) -> int:
+        return 0 if self.tokens is None else self.tokens.forget(forbidden)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it was tried to find out who is revoked."""
+        return self.revocations.tried
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. The store is started by somebody else."""
+        self.revocations.start()
         self.access.start()
         if self.tokens is not None:
             self.tokens.start()
@@ -56,6 +83,7 @@ class Identities:
 
     async def stop(self) -> None:
         """End what is under way."""
+        await self.revocations.stop()
         if self.tokens is not None:
             self.tokens.stop()
         await self.logins.stop()
@@ -63,9 +91,13 @@ class Identities:
 
     def pages(self, callers: Callers) -> Mapping[bytes, Resource]:
         """What the admin side shows of it, by the first segment of the path; `callers` says who may."""
-        return {b"break-glass": BreakGlass(self.records, callers, StoreError)}
+        return {
+            b"break-glass": BreakGlass(self.records, callers, StoreError),
+            b"revocations": RevocationPages(self.revocations, callers, self._wall),
+        }
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
+        yield from self.revocations.metrics()
         yield from self.access.metrics()
         yield from self.logins.metrics()

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Literal, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from ttagw.core.identity import Identity
 from ttagw.errors import CredentialsRequiredError, GatewayError
@@ -77,23 +76,27 @@ def _identify(authenticator: Authenticator, asked: Asked, exchange: Exchange) ->
     try:
         found = authenticator.identify(exchange)
         if isinstance(found, Deferred):
-            return found.addCallbacks(_found, _refused, (exchange,), {}, (exchange, asked), {})
-        exchange.identity = found
-        if found is None and asked.auth == "required":
-            raise CredentialsRequiredError
+            return Deferred.fromCoroutine(_wait(found, exchange, asked))
+        _take(found, exchange, asked)
     except GatewayError as error:
-        if not asked.dry_run:
-            raise
-        exchange.dry_run = error.reason
+        _refuse(error, exchange, asked)
     return None
 
 
-def _found(identity: Identity, exchange: Exchange) -> None:
+async def _wait(found: Deferred[Identity], exchange: Exchange, asked: Asked) -> None:
+    try:
+        _take(await found, exchange, asked)
+    except GatewayError as error:
+        _refuse(error, exchange, asked)
+
+
+def _take(identity: Identity | None, exchange: Exchange, asked: Asked) -> None:
     exchange.identity = identity
+    if identity is None and asked.auth == "required":
+        raise CredentialsRequiredError
 
 
-def _refused(failure: Failure, exchange: Exchange, asked: Asked) -> Failure | None:
-    if asked.dry_run and isinstance(failure.value, GatewayError):
-        exchange.dry_run = failure.value.reason
-        return None
-    return failure
+def _refuse(error: GatewayError, exchange: Exchange, asked: Asked) -> None:
+    if not asked.dry_run:
+        raise error
+    exchange.dry_run = error.reason

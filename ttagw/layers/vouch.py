@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
 from ttagw.model import Exchange, Fields
 from ttagw.pipeline import Hooks, Route
 
-_BEARER = b"bearer"
+_BEARER = re.compile(rb"bearer(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
+"""The scheme, whatever stands behind it: what a service makes of `Bearer<tab>TOKEN` is not for us to guess."""
+_TOKEN = b"eyJ"
+"""How JSON Web Tokens begin, should one come without its scheme."""
 _KEY = b"ttagw_"
 """How our own keys begin."""
 
@@ -52,25 +56,32 @@ class Vouch:
 
 
 def _to_pass(credentials: Fields, *, everything: bool) -> Fields:
-    return [(name, value) for name, value in credentials if _passes(name, value, everything=everything)]
+    return [
+        (name, value)
+        for name, value in credentials
+        if name != b"x-break-glass-reason" and _KEY not in value and (everything or not _is_token(value))
+    ]
 
 
-def _passes(name: bytes, value: bytes, *, everything: bool) -> bool:
-    if name == b"x-break-glass-reason":
-        return False
-    scheme, _, text = value.partition(b" ")
-    bearer = name == b"authorization" and scheme.lower() == _BEARER
-    if (text.strip(b" ") if bearer else value).startswith(_KEY):
-        return False
-    return everything or not bearer
+def _is_token(value: bytes) -> bool:
+    """Whether there is, or may be, a token in it."""
+    return _BEARER.match(value) is not None or value.startswith(_TOKEN)
 
 
 def without_param(query: bytes, name: bytes) -> bytes | None:
-    """The query without any parameter of this name, however it is spelt; None if nothing is left of it."""
-    if name not in query and b"%" not in query and b"+" not in query:
+    """The query without any parameter of this name, however it is spelt; None if nothing is left of it.
+
+    Services may ignore case, and may take `;` for `&`: what any of them would read as this parameter is taken out.
+    """
+    name = name.lower()
+    if name not in query.lower() and b"%" not in query and b"+" not in query:
         return query
     parts = query.split(b"&")
-    kept = [part for part in parts if unquote_to_bytes(part.partition(b"=")[0].replace(b"+", b" ")) != name]
-    if len(kept) == len(parts):
-        return query
-    return b"&".join(kept) or None
+    kept = [left for part in parts if (left := _without(part, name)) is not None]
+    return query if kept == parts else b"&".join(kept) or None
+
+
+def _without(part: bytes, name: bytes) -> bytes | None:
+    pieces = part.split(b";")
+    kept = [each for each in pieces if unquote_to_bytes(each.partition(b"=")[0].replace(b"+", b" ")).lower() != name]
+    return part if len(kept) == len(pieces) else b";".join(kept) or None
