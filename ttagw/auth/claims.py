@@ -1,0 +1,165 @@
+"""Claims become an identity (RFC 7519 §4, RFC 9068), or they do not. What signed them is looked at elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, NamedTuple
+
+from ttagw.config.auth import Issuer
+from ttagw.core.identity import USER, WORD, Identity
+from ttagw.core.rbac import Roles
+from ttagw.errors import TokenExpiredError, TokenRefusedError
+
+MOST_ROLES = 256
+MOST_PERMISSIONS = 256
+MOST_PEOPLE = 4096
+"""Of one token; what is beyond counts for nothing."""
+LONGEST_ID = 256
+"""Characters of a `jti`."""
+
+_LATEST = 2.0**53
+"""Unix time up to which every second has a float of its own."""
+_ACCESS = frozenset(("access", "bearer"))
+_KINDS = ("type", "token_use", "typ")
+"""Claims by which issuers tell access tokens from their other ones."""
+_GAPS = re.compile(r"[ ,]+")
+
+Claims = Mapping[str, Any]
+
+
+class Terms(NamedTuple):
+    """On what terms the claims of an issuer are taken."""
+
+    issuer: Issuer
+    roles: Roles
+    leeway: float
+    longest_life: float
+
+
+def identity_of(claims: Claims, terms: Terms, now: float) -> Identity:
+    """Who these claims are about, at the Unix time `now`. Raises `TokenRefusedError` or `TokenExpiredError`.
+
+    The identity begins and ends so that it would be found again, from the same claims, at any time between.
+    """
+    issuer = terms.issuer
+    _check_kind(claims)
+    _check_audience(claims, issuer)
+    begins, ends = _times(claims, terms)
+    if now >= ends:
+        raise TokenExpiredError("token_expired")
+    if now < begins:
+        far = now + terms.longest_life + 2 * terms.leeway < ends
+        raise TokenRefusedError("token_life" if far else "token_early")
+    roles = terms.roles.mapped(_roles(claims, issuer), issuer.role_map)
+    return Identity(
+        "token",
+        _subject(claims),
+        roles,
+        terms.roles.permissions(roles).union(_permissions(claims.get(issuer.permissions_claim))),
+        people=_people(claims.get(issuer.care_claim)),
+        session=_session(claims),
+        mfa=claims.get("mfa_verified") is True,
+        issuer=issuer.issuer,
+        token_id=_token_id(claims),
+        issued=_time(claims, "iat", 0.0),
+        begins=begins,
+        ends=ends,
+    )
+
+
+def _check_kind(claims: Claims) -> None:
+    for name in _KINDS:
+        if name in claims:
+            value = claims[name]
+            # A refresh token or an ID token is signed by the same key.
+            if not isinstance(value, str) or value.lower() not in _ACCESS:
+                raise TokenRefusedError("token_type")
+
+
+def _check_audience(claims: Claims, issuer: Issuer) -> None:
+    if not issuer.audience:
+        return
+    value = claims.get("aud")
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        raise TokenRefusedError("token_audience")
+    if not any(each in named for each in issuer.audience):
+        raise TokenRefusedError("token_audience")
+
+
+def _times(claims: Claims, terms: Terms) -> tuple[float, float]:
+    """From when on, and until when, the claims are good."""
+    if "exp" not in claims:
+        raise TokenRefusedError("token_expiry")
+    expires = _time(claims, "exp", 0.0)
+    begins = max(_time(claims, "nbf", 0.0), _time(claims, "iat", 0.0), expires - terms.longest_life)
+    return begins - terms.leeway, expires + terms.leeway
+
+
+def _time(claims: Claims, name: str, default: float) -> float:
+    if name not in claims:
+        return default
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TokenRefusedError("token_expiry" if name == "exp" else "token_times")
+    if not isfinite(value) or abs(value) > _LATEST:
+        raise TokenRefusedError("token_expiry" if name == "exp" else "token_times")
+    return float(value)
+
+
+def _subject(claims: Claims) -> str:
+    value = claims.get("sub")
+    if not isinstance(value, str) or not USER.fullmatch(value):
+        raise TokenRefusedError("token_subject")
+    return value
+
+
+def _session(claims: Claims) -> str:
+    if "session_id" not in claims:
+        return ""
+    value = claims["session_id"]
+    if not isinstance(value, str) or not USER.fullmatch(value):
+        raise TokenRefusedError("token_session")
+    return value
+
+
+def _token_id(claims: Claims) -> str:
+    value = claims.get("jti", "")
+    if not isinstance(value, str) or len(value) > LONGEST_ID or not value.isprintable():
+        raise TokenRefusedError("token_id")
+    return value
+
+
+def _roles(claims: Claims, issuer: Issuer) -> list[str]:
+    value = claims.get(issuer.role_claim)
+    if value is None and issuer.role_claim == "role":
+        value = claims.get("roles")
+    if value is None:
+        return []
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        raise TokenRefusedError("token_roles")
+    return named[:MOST_ROLES]
+
+
+def _permissions(value: object) -> list[str]:
+    if isinstance(value, str):
+        value = _GAPS.split(value)
+    return _fitting(value, WORD, MOST_PERMISSIONS, "token_permissions")
+
+
+def _people(value: object) -> list[str]:
+    if isinstance(value, str):
+        value = [value]
+    return _fitting(value, USER, MOST_PEOPLE, "token_people")
+
+
+def _fitting(value: object, form: re.Pattern[str], most: int, reason: str) -> list[str]:
+    """The first `most` strings of a list that have this form; the others open nothing."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise TokenRefusedError(reason)
+    return [each for each in value if isinstance(each, str) and form.fullmatch(each)][:most]
