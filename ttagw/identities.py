@@ -49,7 +49,11 @@ class Identities:
         self._config = config
         auth = config.auth
         self.roles = roles_of(config)
-        self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
+        self.tokens = (
+            Tokens(auth, self.roles, self._check, around.reactor, wall=around.wall, random=around.random)
+            if auth.issuers
+            else None
+        )
         self.authenticator = Authenticator(self.tokens or NoTokens(), keys, self.roles, self._check)
         self.access = ByToken()
         self.assertion: Assertion | None = None
@@ -73,7 +77,8 @@ class Identities:
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
-        yield from ()
+        if self.tokens is not None:
+            yield from self.tokens.metrics()
 
 
 def roles_of(config: Config) -> Roles:
