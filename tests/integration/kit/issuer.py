@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -58,14 +57,3 @@ class Publisher:
 
     def __exit__(self, *args: object) -> None:
         self.stop()
-
-
-def slowly(answer: Behaviour, until: Callable[[], object]) -> Behaviour:
-    """Answer once something is true."""
-
-    def behaviour(talk: Talk, request: Request) -> None:
-        while not until() and not talk.gone.is_set():
-            time.sleep(0.01)
-        answer(talk, request)
-
-    return behaviour
