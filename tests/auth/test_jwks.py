@@ -131,6 +131,24 @@ def test_what_fails_when_keys_are_gone_stops_nothing(failures: Failures) -> None
     here.stop()
 
 
+def test_there_is_a_next_time_after_what_nobody_foresaw(failures: Failures, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Here(OLD)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    for name in ("_take", "_answer"):
+        here.next_fetch()
+        monkeypatch.setattr(here.keys, name, broken)
+        here.fetches.answer(NEW)
+        monkeypatch.undo()
+        assert len(failures.take(ZeroDivisionError)) == 1
+    here.next_fetch()
+    here.fetches.answer(NEW)
+    assert here.ask("new") == "key"
+    here.stop()
+
+
 # Unknown keys
 
 

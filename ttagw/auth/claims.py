@@ -63,7 +63,7 @@ def identity_of(claims: Claims, terms: Terms, now: float) -> Identity:
         mfa=claims.get("mfa_verified") is True,
         issuer=issuer.issuer,
         token_id=_token_id(claims),
-        issued=_time(claims, "iat", 0.0),
+        issued=_moment(claims, "iat"),
         begins=begins,
         ends=ends,
     )
@@ -91,21 +91,25 @@ def _check_audience(claims: Claims, issuer: Issuer) -> None:
 
 def _times(claims: Claims, terms: Terms) -> tuple[float, float]:
     """From when on, and until when, the claims are good."""
-    if "exp" not in claims:
+    expires = _seconds(claims.get("exp"))
+    if expires is None:
         raise TokenRefusedError("token_expiry")
-    expires = _time(claims, "exp", 0.0)
-    begins = max(_time(claims, "nbf", 0.0), _time(claims, "iat", 0.0), expires - terms.longest_life)
+    begins = max(_moment(claims, "nbf"), _moment(claims, "iat"), expires - terms.longest_life)
     return begins - terms.leeway, expires + terms.leeway
 
 
-def _time(claims: Claims, name: str, default: float) -> float:
-    if name not in claims:
-        return default
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TokenRefusedError("token_expiry" if name == "exp" else "token_times")
-    if not isfinite(value) or abs(value) > _LATEST:
-        raise TokenRefusedError("token_expiry" if name == "exp" else "token_times")
+def _moment(claims: Claims, name: str) -> float:
+    """The time in a claim that may be missing: then 0."""
+    value = _seconds(claims.get(name, 0))
+    if value is None:
+        raise TokenRefusedError("token_times")
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    """A time in seconds; None: it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LATEST or not isfinite(value):
+        return None
     return float(value)
 
 
@@ -145,21 +149,23 @@ def _roles(claims: Claims, issuer: Issuer) -> list[str]:
 
 
 def _permissions(value: object) -> list[str]:
-    if isinstance(value, str):
-        value = _GAPS.split(value)
-    return _fitting(value, WORD, MOST_PERMISSIONS, "token_permissions")
+    found = _fitting(_GAPS.split(value) if isinstance(value, str) else value, WORD)
+    if found is None:
+        raise TokenRefusedError("token_permissions")
+    return found[:MOST_PERMISSIONS]
 
 
 def _people(value: object) -> list[str]:
-    if isinstance(value, str):
-        value = [value]
-    return _fitting(value, USER, MOST_PEOPLE, "token_people")
+    found = _fitting([value] if isinstance(value, str) else value, USER)
+    if found is None:
+        raise TokenRefusedError("token_people")
+    return found[:MOST_PEOPLE]
 
 
-def _fitting(value: object, form: re.Pattern[str], most: int, reason: str) -> list[str]:
-    """The first `most` strings of a list that have this form; the others open nothing."""
+def _fitting(value: object, form: re.Pattern[str]) -> list[str] | None:
+    """The strings of a list that have this form: the others open nothing. None: it is no list."""
     if value is None:
         return []
     if not isinstance(value, list):
-        raise TokenRefusedError(reason)
-    return [each for each in value if isinstance(each, str) and form.fullmatch(each)][:most]
+        return None
+    return [each for each in value if isinstance(each, str) and form.fullmatch(each)]

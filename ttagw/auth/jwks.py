@@ -179,11 +179,14 @@ class PublishedKeys:
         self._began = self._fetching = None
         if not self._running:
             return
-        if isinstance(result, Failure):
-            self._failed(result)
-        else:
-            self._take(*result, began)
-        # First of all, so that there is a next time whatever those make of it who are told.
+        try:
+            if isinstance(result, Failure):
+                self._failed(result)
+            else:
+                self._take(*result, began)
+        except Exception:
+            self.log.failure("{issuer}: its keys could not be taken", issuer=self._issuer.issuer)
+        # Before anybody is told, so that there is a next time whatever they make of it.
         self._due = self._reactor.callLater(self._pause(), self._begin)
         if isinstance(result, Failure):
             self._refuse_all()
@@ -231,7 +234,7 @@ class PublishedKeys:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
     def _lost(self, failure: Failure) -> None:
-        self.log.failure("{issuer}: its keys could not be taken", failure=failure, issuer=self._issuer.issuer)
+        self.log.failure("{issuer}: those who wait could not be told", failure=failure, issuer=self._issuer.issuer)
 
     # Those who wait
 
