@@ -231,10 +231,14 @@ class Load:
         self.answers: list[tuple[Signer, Answer]] = []
 
     def run(self) -> None:
-        with Client(self.port, timeout=30) as client:
-            while not self.over:
-                signer = self.signer
-                self.answers.append((signer, client.ask(asking(signer))))
+        while not self.over:
+            with Client(self.port, timeout=30) as client:
+                # A connection ends after 1,000 requests.
+                for _ in range(100):
+                    signer = self.signer
+                    self.answers.append((signer, client.ask(asking(signer))))
+                    if self.over:
+                        return
 
     def many(self, signer: Signer) -> int:
         return sum([each is signer for each, _ in self.answers])
