@@ -76,7 +76,7 @@ def test_keys_are_long_enough_and_not_longer_than_is_good() -> None:
 
 @pytest.mark.parametrize(("algorithm", "other"), [("ES256", "ES384"), ("ES384", "ES512"), ("ES512", "ES256")])
 def test_a_curve_goes_with_its_algorithm(algorithm: str, other: str) -> None:
-    assert unusable(Signer(other).jwk(), algorithm) in ("curve", "numbers")
+    assert unusable(Signer(other).jwk(), algorithm) == "numbers"
 
 
 def test_points_are_on_their_curve() -> None:
