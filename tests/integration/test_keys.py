@@ -152,6 +152,7 @@ def test_both_keys_are_good_while_requests_go_on_and_the_old_one_ends(place: Pla
     assert {status for _, status in seen[known:]} == {200}
     assert len(seen) - known > 5
     assert statuses()[0] == 401
+    with Client(place.gateway.port, source=source) as client:
         assert told(client.ask(get("/must", f"X-API-Key: {new}")))["x-user-id"] == "turning"
 
 
