@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ttagw.auth import keyfile
+from ttagw.auth.issuers import faults as faults_of_issuer
 from ttagw.config import Config, ConfigError, Finding
 from ttagw.config.faults import Key
-from ttagw.config.files import unreadable
+from ttagw.config.files import SHORTEST_SECRET, unreadable
 from ttagw.config.instances import load_instances
 from ttagw.core.pattern import Pattern, PatternError, Shape
 from ttagw.core.rewrite import RewriteError
@@ -91,6 +93,26 @@ def api_keys(config: Config) -> list[Finding]:
     return []
 
 
+def issuers(config: Config) -> list[Finding]:
+    """Files of issuers that are no use, and two issuers of one name; what can be told without looking into a file, or
+    is too short for anything, has been found already.
+    """
+    findings: list[Finding] = []
+    names: set[str] = set()
+    for index, issuer in enumerate(config.auth.issuers):
+        if issuer.issuer in names:
+            findings.append((("auth", "issuers", index, "issuer"), f'"{issuer.issuer}" is another issuer already'))
+        names.add(issuer.issuer)
+        path = issuer.secret_file or issuer.jwks_file
+        if not path or unreadable(path):
+            continue
+        if issuer.secret_file and len(Path(path).read_bytes().strip()) < SHORTEST_SECRET:
+            continue
+        for key, error in faults_of_issuer(issuer):
+            findings += [(("auth", "issuers", index, key), str(fault)) for fault in error.faults]
+    return findings
+
+
 def store(config: Config) -> list[Finding]:
     """A store that cannot be, whatever its server says."""
     try:
@@ -170,5 +192,5 @@ def summary(config: Config) -> str:
     return ", ".join([f"{number} {noun}" + ("" if number == 1 else "s") for noun, number in numbers.items()])
 
 
-EXTRA = (routes, certificates, authorities, instance_files, api_keys, store, listeners)
+EXTRA = (routes, certificates, authorities, instance_files, api_keys, issuers, store, listeners)
 """What `load` is given besides its own checks."""

@@ -19,11 +19,6 @@ from tests.integration.kit.provider import Document, Provider
 from tests.integration.kit.raw import Answer, Client
 from tests.integration.kit.waiting import until
 
-MERGED = False
-"""Whether keys are fetched (`jwks_url`), roles may be several, and the admin side has `POST /revocations`."""
-
-pytestmark = pytest.mark.skipif(not MERGED, reason="its parts are made elsewhere, and come together later")
-
 SOON = 1.0
 """Seconds within which every gateway knows what was revoked."""
 BUSY = 2.0

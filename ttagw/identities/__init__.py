@@ -45,7 +45,11 @@ class Identities:
             (StoreError, StoreAwayError),
             self._forget,
         )
-        self.tokens = Tokens(auth, self.roles, self._check, around.reactor) if auth.issuers else None
+        self.tokens = (
+            Tokens(auth, self.roles, self._check, around.reactor, wall=around.wall, random=around.random)
+            if auth.issuers
+            else None
+        )
         certificates = Certificates(auth.certificates.clients, self.roles, around.wall)
         self.authenticator = Authenticator(
             self.tokens or NoTokens(), keys, self.roles, self._check, certificates.identify, around.monotonic
@@ -98,6 +102,8 @@ class Identities:
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
+        if self.tokens is not None:
+            yield from self.tokens.metrics()
         yield from self.revocations.metrics()
         yield from self.access.metrics()
         yield from self.logins.metrics()
