@@ -50,7 +50,7 @@ CALLERS: Mapping[str, Mapping[str, Any]] = {
     "captain": {"sub": "c-1", "role": "captain", "mfa_verified": True},
     "no role": {"sub": "n-1"},
 }
-UNKNOWN = ("nobody", "garbage", "forged", "expired", "other issuer", "other audience")
+UNKNOWN = ("nobody", "garbage", "forged", "expired", "refresh", "endless", "other issuer", "other audience")
 """Those who have not said who they are in a way that can be believed."""
 
 EVERYBODY = "everybody"
@@ -109,6 +109,8 @@ class Issuer:
             "garbage": "not.a.token",
             "forged": self._token(good, self._other),
             "expired": self._token(good, at=time.time() - 7200),
+            "refresh": self._token({**good, "type": "refresh"}),
+            "endless": self._token({**good, "exp": int(time.time()) + 10 * 365 * 86400}),
             "other issuer": self._token({**good, "iss": "https://elsewhere.example"}),
             "other audience": self._token({**good, "aud": "elsewhere"}),
         }
