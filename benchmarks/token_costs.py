@@ -21,7 +21,6 @@ from twisted.internet.task import Clock
 from benchmarks import jwt_token
 from benchmarks.load import TOKENS
 from benchmarks.resilience import ROUNDS, Work, nothing, timed
-from ttagw.auth.access import ByToken
 from ttagw.auth.authenticator import Authenticator
 from ttagw.auth.tokens import Tokens
 from ttagw.config.auth import Auth, Issuer
@@ -56,6 +55,14 @@ class TokenCosts:
             ("a token seen for the first time: verified", self.first),
         ]
         return [[name, f"{best:.2f}", f"{middle:.2f}"] for name, (best, middle) in named]
+
+
+class _Nobody:
+    """Reaches nobody else."""
+
+    def may(self, exchange: Exchange, identity: Identity, person: str) -> bool:  # noqa: ARG002
+        """No."""
+        return False
 
 
 class Bench:
@@ -108,7 +115,7 @@ class Bench:
         requirement = Requirement(roles=frozenset(("patient", "therapist")))
         layers: Sequence[Layer] = (
             Authenticate({ROUTE: Asked()}, authenticator),
-            Authorise({ROUTE: Terms(requirement, "/r")}, ByToken()),
+            Authorise({ROUTE: Terms(requirement, "/r")}, _Nobody()),
             Vouch(False, "access_token"),
         )
         bound = route(name=ROUTE).bind(layers)

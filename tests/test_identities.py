@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_twisted
+from prometheus_client.metrics_core import Metric
 
 from tests.test_service import configured
 from tests.twisted_hygiene import _frozen_garbage, failures, reactor, until
@@ -31,6 +33,10 @@ class Cached:
 
     def stop(self) -> None:
         """Nothing runs."""
+
+    def metrics(self) -> Iterator[Metric]:
+        """Nothing to tell."""
+        yield from ()
 
 
 @pytest_twisted.ensureDeferred
