@@ -16,7 +16,7 @@ help: ## this list
 demo: $(VENV)/.run ## four small services with the gateway in front; Ctrl-C stops all of it
 	@exec $(BIN)/ttagw demo
 
-test: $(VENV)/.test ## all checks, then all tests with branch coverage (WORKERS=3 processes)
+test: $(VENV)/.test $(VENV)/provider/.done ## all checks, then all tests with branch coverage (WORKERS=3 processes)
 	@echo "== programs that the tests need"
 	@tests/install.sh tests
 	@$(MAKE) --no-print-directory check
@@ -71,6 +71,12 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "== installing ttagw and what the tests need"
 	@$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/provider/.done: tests/integration/kit/provider.txt | $(BIN)/python
+	@echo "== installing the identity provider of the tests"
+	@$(PYTHON) -m venv $(VENV)/provider
+	@$(VENV)/provider/bin/python -m pip --quiet --disable-pip-version-check install -r $<
+	@touch $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@echo "== installing what the manual needs"

@@ -26,7 +26,9 @@ class Provider:
 
     def __init__(self, folder: Path) -> None:
         child = Path(__file__).with_name("provider_child.py")
-        self._child = Child([sys.executable, child, folder, CLIENT, SECRET], folder)
+        python = Path(sys.prefix, "provider", "bin", "python")
+        assert python.exists(), "make test makes an environment for the provider"
+        self._child = Child([str(python), child, folder, CLIENT, SECRET], folder)
         port = folder / "port"
         until(lambda: port.exists() or not self._child.running(), "the identity provider serves or has ended")
         assert self._child.running(), self._child.errors.read_text()
