@@ -44,7 +44,7 @@ class Issuer(Section):
     jwks_file: str = ""
     """Or the file they are in."""
     secret_file: str = ""
-    """Or the file with the secret it shares with us, 32 bytes or more."""
+    """Or the file with the secret it shares with us: 32 bytes or more for HS256, 48 for HS384, 64 for HS512."""
     jwks_refresh: Duration = 600.0
     """How old its keys may get."""
     role_claim: str = "role"
