@@ -9,8 +9,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from tests.registry.fleets import Port, SharedData
-from ttagw.auth.glass import Glass, Terms
+from ttagw.auth.glass import Glass
 from ttagw.auth.glass_records import Record, Records, Uses
+from ttagw.auth.glass_terms import Terms
 from ttagw.auth.grants import Grants
 from ttagw.core.identity import Identity
 from ttagw.core.ids import UUID7

@@ -275,3 +275,23 @@ def test_who_has_been_revoked_since_gives_a_reason_again() -> None:
     assert ward.open(REASON) is True
     assert ward.lets_in()
     assert len(ward.page()) == 2
+
+
+def test_a_further_reason_that_cannot_be_recorded_closes_nothing() -> None:
+    (ward,) = World().gateways
+    ward.open(REASON)
+    ward.port.become(False)
+    assert ward.open(b"Still not heard of.") is True
+    # Once it is over there is nothing to fall back on.
+    ward.world.pass_time(901.0, 60.0)
+    assert reason(ward.open(b"Still not heard of.")) == "not_recorded"
+    assert ward.glass.outcomes == {"recorded": 1, "not_recorded": 2}
+    assert ward.glass.uses == 2
+
+
+def test_a_further_reason_for_which_there_is_no_room_closes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (ward,) = World().gateways
+    ward.open(REASON)
+    monkeypatch.setattr(ward.glass._recording, "_most", 0)
+    assert ward.open(b"Still not heard of.") is True
+    assert reason(ward.open(REASON, person="pippa")) == "not_recorded"

@@ -105,6 +105,7 @@ def test_what_cannot_be_recorded_lets_nobody_in(tmp_path: Path, service_here: Or
         assert int(refused.value(b"retry-after")) >= 1
         # What is open stays open: it has been recorded.
         assert ask(gateway, token, "pippa").status == 200
+        assert ask(gateway, token, "pippa", "There is more to say about it now.").status == 200
         assert service_here.seen(b"/players/perry") == []
         redis.start()
         until(lambda: ask(gateway, token, "perry", REASON).status == 200, "it is recorded now")

@@ -7,10 +7,9 @@ stored lets nobody in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -20,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ttagw.auth.glass_records import Record, Records
+from ttagw.auth.glass_terms import Tell, Terms
 from ttagw.auth.grants import Grant, Grants, Opened, Place
 from ttagw.auth.rarely import Rarely
 from ttagw.auth.shared import Shared
@@ -41,28 +41,6 @@ MOST_RECORDING = 100
 
 WRITE_USES = 1.0
 """Seconds after which the store knows of a use."""
-
-
-class Tell(Protocol):
-    """Says that something has happened; see `ttagw.registry.events.Events`."""
-
-    def __call__(self, kind: str, service: str, instance: str = "", reason: str = "", severity: str = "info") -> object:
-        """Nothing that is said is about a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On what terms the glass can be broken."""
-
-    roles: frozenset[str]
-    """Who may: any of these."""
-    lasts: float
-    """Seconds for which it is open then."""
-    most: int
-    """People that one caller may reach at the same time."""
-    gateway: str
-    durable: bool
-    """Whether what is stored outlives this process. Where it does not, nobody can."""
 
 
 class Glass:
@@ -186,8 +164,21 @@ class Glass:
         )
         if recorded is None:
             self._count("not_recorded")
+            if grant is not None:
+                return self.use(exchange, grant)
             raise AccessUnknownError("not_recorded", retry_after=1)
-        return recorded.addCallback(lambda found: self.use(exchange, found))
+        return recorded.addCallbacks(
+            lambda found: self.use(exchange, found),
+            lambda failure: self._use_if_open(failure, exchange, identity, person),
+        )
+
+    def _use_if_open(self, failure: Failure, exchange: Exchange, identity: Identity, person: str) -> bool:
+        """A further reason that cannot be recorded closes nothing: the first one is on record."""
+        failure.trap(AccessUnknownError)
+        grant = self.grant(identity, person)
+        if grant is None:
+            failure.raiseException()
+        return self.use(exchange, grant)
 
     def _refused(self, identity: Identity) -> None:
         self._count("refused")

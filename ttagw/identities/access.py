@@ -9,8 +9,8 @@ from ttagw.auth.access import Access
 from ttagw.auth.assertion import About, Assertions
 from ttagw.auth.care import Care
 from ttagw.auth.glass import Glass
-from ttagw.auth.glass import Terms as GlassTerms
 from ttagw.auth.glass_records import Records
+from ttagw.auth.glass_terms import Terms as GlassTerms
 from ttagw.auth.grants import Grants
 from ttagw.auth.question import ROUTE as CARE_ROUTE
 from ttagw.auth.question import CareQuestion
