@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ttagw.auth import keyfile
 from ttagw.auth.issuers import faults as faults_of_issuer
 from ttagw.config import Config, ConfigError, Finding
+from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Key
 from ttagw.config.files import SHORTEST_SECRET, unreadable
 from ttagw.config.instances import load_instances
@@ -104,7 +105,7 @@ def issuers(config: Config) -> list[Finding]:
             findings.append((("auth", "issuers", index, "issuer"), f'"{issuer.issuer}" is another issuer already'))
         names.add(issuer.issuer)
         path = issuer.secret_file or issuer.jwks_file
-        if not path or unreadable(path):
+        if not path or unreadable(path) or (issuer.algorithms[0] in SYMMETRIC) != bool(issuer.secret_file):
             continue
         if issuer.secret_file and len(Path(path).read_bytes().strip()) < SHORTEST_SECRET:
             continue

@@ -41,11 +41,25 @@ class Layer(Protocol):
         """What this layer does on this route; None: nothing, and it costs nothing there."""
 
 
+class Support(NamedTuple):
+    """Help for people in one region."""
+
+    text: str
+    hotline: str
+    """"" is none."""
+    region: str
+    varies_by: bytes
+    """The lower-case name of the field that decided about the region; b"" is none."""
+
+
 class SafeAnswer(Protocol):
     """What stands in for every failure of a route whose people must not be left with an error."""
 
     def reply(self, exchange: Exchange, error: GatewayError) -> Reply:
         """The answer, whatever is down."""
+
+    def support(self, exchange: Exchange) -> Support:
+        """What is said beside an error that stays one, such as a token whose time is over."""
 
 
 class Route:

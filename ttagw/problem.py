@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,8 +15,8 @@ TYPE_BASE = "https://docs.tta.example/errors#"
 _encode = msgspec.json.Encoder().encode
 
 
-def problem(error: GatewayError, request_id: str) -> bytes:
-    """The document that says `error`, as JSON."""
+def problem(error: GatewayError, request_id: str, support: Mapping[str, str] | None = None) -> bytes:
+    """The document that says `error`, as JSON; `support` is help that goes with it."""
     document: dict[str, Any] = {
         **error.more,
         "type": TYPE_BASE + error.code,
@@ -28,6 +29,8 @@ def problem(error: GatewayError, request_id: str) -> bytes:
     }
     if error.retry_after is not None:
         document["retry_after"] = error.retry_after
+    if support is not None:
+        document["support"] = support
     if isinstance(error, InvalidDocumentError):
         document["errors"] = [{"field": field, "message": message} for field, message in error.errors]
     return _encode(document) + b"\n"

@@ -9,8 +9,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from tests.registry.fleets import Port, SharedData
-from ttagw.auth.glass import Glass, Terms
+from ttagw.auth.glass import Glass
 from ttagw.auth.glass_records import Record, Records, Uses
+from ttagw.auth.glass_terms import Terms
 from ttagw.auth.grants import Grants
 from ttagw.core.identity import Identity
 from ttagw.core.ids import UUID7
@@ -34,8 +35,11 @@ class SharedPort(Port):
 class World:
     """Several gateways in one time, with clocks of their own."""
 
-    def __init__(self, count: int = 1, *, lasts: float = 900.0, durable: bool = True) -> None:
+    def __init__(self, count: int = 1, *, lasts: float = 900.0, durable: bool = True, most: int = 20) -> None:
         self.now = 0.0
+        self.most = most
+        self.revoked: dict[str, float] = {}
+        """Unix times until which nothing of these users counts."""
         self.data = SharedData(lambda: self.now)
         self.gateways = [Ward(f"g{number}", self, lasts, durable) for number in range(count)]
 
@@ -75,7 +79,7 @@ class Ward:
         seconds = self.clock.seconds
         self.grants = Grants(self.port, self.clock, StoreError, one=one, monotonic=seconds, wall=self.wall)
         self.glass = Glass(
-            Terms(frozenset(("therapist",)), self.lasts, self.name, self.durable),
+            Terms(frozenset(("therapist",)), self.lasts, self.world.most, self.name, self.durable),
             self.records,
             self.grants,
             self.events.tell,
@@ -84,6 +88,7 @@ class Ward:
             monotonic=seconds,
             wall=self.wall,
             new_id=ids.next,
+            revoked=lambda user, moment: moment <= self.world.revoked.get(user, 0.0),
         )
         self.glass.start()
 

@@ -6,7 +6,7 @@ from tests.auth.glass_kit import REASON, World, result, therapist
 from ttagw.auth import glass as module
 from ttagw.auth.glass import ALERT_EVERY, MOST_REASONS
 from ttagw.core.identity import Identity
-from ttagw.errors import AccessRefusedError, AccessUnknownError, GatewayError, GlassReasonError
+from ttagw.errors import AccessRefusedError, AccessUnknownError, GatewayError, GlassLimitError, GlassReasonError
 
 
 def reason(error: object) -> str:
@@ -224,3 +224,74 @@ def test_a_reason_that_is_none_is_refused_also_while_it_is_open() -> None:
         assert reason(ward.open(REASON, REASON)) == "reason_twice"
         ward.open(REASON)
     assert ward.glass.outcomes == {"bad_reason": 4, "recorded": 1}
+
+
+def test_one_caller_reaches_a_few_people_at_the_same_time_and_no_more() -> None:
+    world = World(2, most=2)
+    ward, other = world.gateways
+    assert ward.open(REASON, person="paula") is True
+    world.pass_time(100.0, 10.0)
+    assert ward.open(REASON, person="perry") is True
+    world.deliver()
+    for each in world.gateways:
+        error = each.open(REASON, person="pippa")
+        assert isinstance(error, GlassLimitError)
+        assert (error.status, error.reason, error.retry_after) == (429, "break_glass_limit", 800)
+        assert each.glass.outcomes["too_many"] == 1
+        assert each.kinds()[-1] == ("break_glass_refused", "too_many", "alert")
+    # Whom they reach already they do reach, with another reason too; and others have room of their own.
+    assert ward.open(b"Still not heard of.", person="perry") is True
+    assert other.open(REASON, who=therapist("theo"), person="pippa") is True
+    assert len(ward.page()) == 4
+    world.pass_time(801.0, 60.0)
+    assert ward.open(REASON, person="pippa") is True
+
+
+def test_what_is_being_recorded_takes_room_too() -> None:
+    (ward,) = World(most=2).gateways
+    ward.port.slow = True
+    waiting = [ward.begin(REASON, person=person) for person in ("paula", "perry", "pippa")]
+    error = result(waiting[2])
+    assert isinstance(error, GlassLimitError)
+    assert error.retry_after == 1
+    ward.port.become(False)
+    for _ in range(2):
+        ward.port.release()
+    assert [reason(result(each)) for each in waiting[:2]] == ["not_recorded", "not_recorded"]
+    ward.port.become(True)
+    ward.port.slow = False
+    # What came to nothing takes none.
+    assert [ward.open(REASON, person=person) for person in ("pippa", "quinn")] == [True, True]
+
+
+def test_who_has_been_revoked_since_gives_a_reason_again() -> None:
+    world = World()
+    (ward,) = world.gateways
+    ward.open(REASON)
+    world.pass_time(10.0)
+    world.revoked["thea"] = ward.wall()
+    assert not ward.lets_in()
+    world.pass_time(10.0)
+    assert ward.open(REASON) is True
+    assert ward.lets_in()
+    assert len(ward.page()) == 2
+
+
+def test_a_further_reason_that_cannot_be_recorded_closes_nothing() -> None:
+    (ward,) = World().gateways
+    ward.open(REASON)
+    ward.port.become(False)
+    assert ward.open(b"Still not heard of.") is True
+    # Once it is over there is nothing to fall back on.
+    ward.world.pass_time(901.0, 60.0)
+    assert reason(ward.open(b"Still not heard of.")) == "not_recorded"
+    assert ward.glass.outcomes == {"recorded": 1, "not_recorded": 2}
+    assert ward.glass.uses == 2
+
+
+def test_a_further_reason_for_which_there_is_no_room_closes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (ward,) = World().gateways
+    ward.open(REASON)
+    monkeypatch.setattr(ward.glass._recording, "_most", 0)
+    assert ward.open(b"Still not heard of.") is True
+    assert reason(ward.open(REASON, person="pippa")) == "not_recorded"

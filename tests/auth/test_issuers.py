@@ -129,6 +129,15 @@ def test_a_secret_that_is_too_short_for_an_algorithm_is_told(
         secret(tmp_path / "s", b"s" * length, tuple(algorithms))
 
 
+@pytest.mark.parametrize(
+    "table", ['algorithms = ["RS256"]\nsecret_file = "s"', 'algorithms = ["HS256"]\njwks_file = "s"']
+)
+def test_a_secret_for_algorithms_that_have_none_is_one_fault_with_its_place(tmp_path: Path, table: str) -> None:
+    (tmp_path / "s").write_bytes(b"s" * 64)
+    said = checked(tmp_path, f'issuer = "i"\n{table}')
+    assert said == [("auth.issuers[0].algorithms", "HMAC goes with secret_file, everything else with jwks")]
+
+
 def test_a_public_key_as_secret_is_told(tmp_path: Path) -> None:
     for known in (Signer().pem(), Signer().der()):
         (tmp_path / "s").write_bytes(known)

@@ -48,6 +48,16 @@ def test_the_status_of_the_answer_is_the_answer() -> None:
     assert asked.over()
 
 
+def test_the_safe_answer_of_a_gateway_on_the_way_is_none() -> None:
+    asked = Asked()
+    found = asked.ask()
+    assert asked.connection.attempt is not None
+    safe = Reply(200, [(b"X-Crisis-Support", b"available")], b"{}")
+    asked.connection.attempt.answered_whole(safe, asked.clock.seconds())
+    assert result(found) == 0
+    assert asked.over()
+
+
 def test_a_body_is_thrown_away_and_its_connection_kept() -> None:
     asked = Asked()
     found = asked.ask()

@@ -81,7 +81,8 @@ auth.issuers = [{issuer = "i", jwks_file = "j"}]
 auth.roles.patient = {permissions = ["p"], inherits = [], break_glass = true}
 auth.upstream.secret_file = "s"
 auth.certificates = {ca = "c", clients = [{name = "a", match = "dns:a"}]}
-auth = {care = {service = "s"}, break_glass = {lasts = "1s"}, lockout = {failures = 3, window = "1s", lasts = "1s"}}
+auth = {care = {service = "s"}, break_glass = {lasts = "1s", most = 3}}
+auth = {lockout = {failures = 3, window = "1s", lasts = "1s"}}
 safety.alerts = {webhooks = ["https://oncall.tta.example/x"]}
 metrics = {enabled = false}
 limits = {}

@@ -42,7 +42,7 @@ auth.upstream: secret_file
 auth.certificates: ca clients
 auth.certificates.clients: name match roles permissions
 auth.care: service path timeout cache
-auth.break_glass: lasts
+auth.break_glass: lasts most
 auth.lockout: failures window lasts
 websocket: max_connections per_user max_message rate ping ping_timeout idle origins resume resume_messages session
 websocket.idle: normal therapeutic crisis
@@ -81,7 +81,7 @@ auth = { longest_life = "30d" }
 auth.certificates = { ca = "", clients = [] }
 auth.certificates.clients = { roles = ["service"], permissions = [] }
 auth.care = { service = "", path = "/care/{caller}/{person}", timeout = "1s", cache = "1m" }
-auth.break_glass = { lasts = "15m" }
+auth.break_glass = { lasts = "15m", most = 20 }
 auth.lockout = { failures = 5, window = "15m", lasts = "30m" }
 auth.issuers = { algorithms = ["RS256", "ES256", "EdDSA"], jwks_refresh = "10m", role_claim = "role" }
 websocket = { max_connections = 10000, per_user = 5, max_message = "64KiB", rate = "10/2s", ping = "25s" }

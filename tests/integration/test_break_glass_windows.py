@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from threading import Thread
 
 from tests.integration.kit.gateway import Gateway
 from tests.integration.kit.glass import REASON, Ward, ask
+from tests.integration.kit.operated import Operator
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pair import AGREED
 from tests.integration.kit.raw import CutOffError
@@ -61,6 +63,33 @@ def test_what_is_broken_at_one_gateway_is_broken_at_the_other(tmp_path: Path, se
             assert one.failures() == other.failures() == []
 
 
+def test_who_is_revoked_and_signs_in_again_has_to_give_a_reason_again(tmp_path: Path, service_here: Origin) -> None:
+    ward = Ward(tmp_path, service_here)
+    with ward.gateway() as gateway:
+        assert ask(gateway, ward.therapist(iat=int(time.time()) - 5), "perry", REASON).status == 200
+        assert Operator(gateway, ward.key).ask("POST", "/revocations", {"user": "thea"})[0] == 201
+        token = ward.therapist(iat=int(time.time()) + 2)
+        assert ask(gateway, token, "perry").status == 403
+        assert ask(gateway, token, "perry", REASON).status == 200
+        assert ask(gateway, token, "perry").status == 200
+        assert len(ward.records(gateway)) == 2
+        assert gateway.failures() == []
+
+
+def test_one_caller_reaches_only_so_many_people_also_after_a_restart(tmp_path: Path, service_here: Origin) -> None:
+    ward = Ward(tmp_path, service_here, auth={"break_glass": {"most": 2}})
+    with ward.gateway() as gateway:
+        token = ward.therapist()
+        assert [ask(gateway, token, person, REASON).status for person in ("paula", "perry")] == [200, 200]
+        gateway.restart()
+        until(lambda: ask(gateway, token, "perry").status == 200, "the windows are known again")
+        refused = ask(gateway, token, "pippa", REASON)
+        assert (refused.status, refused.reason) == (429, b"break_glass_limit")
+        assert 0 < int(refused.value(b"retry-after")) <= 900
+        assert service_here.seen(b"/players/pippa") == []
+        assert gateway.failures() == []
+
+
 # The store
 
 
@@ -76,6 +105,7 @@ def test_what_cannot_be_recorded_lets_nobody_in(tmp_path: Path, service_here: Or
         assert int(refused.value(b"retry-after")) >= 1
         # What is open stays open: it has been recorded.
         assert ask(gateway, token, "pippa").status == 200
+        assert ask(gateway, token, "pippa", "There is more to say about it now.").status == 200
         assert service_here.seen(b"/players/perry") == []
         redis.start()
         until(lambda: ask(gateway, token, "perry", REASON).status == 200, "it is recorded now")

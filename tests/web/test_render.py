@@ -5,9 +5,19 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ttagw.errors import GatewayError, MethodNotAllowedError, UpstreamUnavailableError, catalogue
+from ttagw.config.sockets import Fallback as Settings
+from ttagw.errors import (
+    AccessRefusedError,
+    GatewayError,
+    LoginPausedError,
+    MethodNotAllowedError,
+    TokenExpiredError,
+    UpstreamUnavailableError,
+    catalogue,
+)
 from ttagw.model import Reply
 from ttagw.testing import exchange
+from ttagw.web.fallback import Fallback
 from ttagw.web.render import TYPE_BASE, render
 
 KINDS = pytest.mark.parametrize("kind", catalogue(), ids=lambda kind: kind.code)
@@ -119,3 +129,59 @@ def test_an_id_that_is_no_uuid_is_a_fragment() -> None:
     made = exchange()
     made.id = b"from-a-proxy/1"
     assert json.loads(render(made, GatewayError()).body or b"")["instance"] == "#from-a-proxy/1"
+
+
+US = "You are <not> alone."
+
+
+def supported(kind: type[GatewayError], accept: bytes, *fields: tuple[bytes, bytes], hotline: str = "988") -> Reply:
+    asked = exchange(fields=((b"Accept", accept), *fields))
+    regions = {"US": {"text": US, "hotline": hotline}, "DE": {"text": "Hilfe.", "hotline": "116 123"}}
+    settings = Settings.model_validate({"region_header": "x-region", "regions": regions})
+    asked.route.fallback = Fallback(settings)
+    return render(asked, kind())
+
+
+OWN = pytest.mark.parametrize("kind", [each for each in catalogue() if each.status < 500], ids=lambda kind: kind.code)
+
+
+@OWN
+def test_on_a_route_with_a_safe_answer_help_goes_with_every_other_error(kind: type[GatewayError]) -> None:
+    for accept in (b"application/problem+json", b"text/html", b"text/plain"):
+        reply = supported(kind, accept)
+        fields = dict(reply.fields)
+        assert (reply.status, fields[b"ttagw-reason"]) == (kind.status, kind.code.encode())
+        assert (fields[b"x-crisis-support"], fields[b"x-crisis-hotline"]) == (b"available", b"988")
+        assert fields[b"vary"] == b"accept, x-region"
+        assert set(kind().fields) <= set(reply.fields)
+
+
+def test_help_beside_an_error_is_a_member_a_paragraph_or_lines() -> None:
+    plain = json.loads(rendered(TokenExpiredError())[0].body or b"")
+    document = json.loads(supported(TokenExpiredError, b"*/*").body or b"")
+    assert document == {**plain, "support": {"text": US, "hotline": "988", "region": "US"}}
+    page = (supported(TokenExpiredError, b"text/html").body or b"").decode()
+    assert '<p class="help">You are &lt;not&gt; alone.</p><p class="help"><a href="tel:988">988</a></p>' in page
+    lines = (supported(TokenExpiredError, b"text/plain").body or b"").decode().splitlines()
+    assert lines[:4] == [TokenExpiredError.title, TokenExpiredError.detail, US, "988"]
+    assert lines[4].startswith("401 token_expired ")
+
+
+def test_help_beside_an_error_is_that_of_the_region() -> None:
+    document = json.loads(supported(LoginPausedError, b"*/*", (b"X-Region", b"de")).body or b"")
+    assert document["support"] == {"text": "Hilfe.", "hotline": "116 123", "region": "DE"}
+
+
+def test_help_beside_an_error_may_have_no_number() -> None:
+    for accept in (b"*/*", b"text/html", b"text/plain"):
+        reply = supported(AccessRefusedError, accept, hotline="")
+        assert b"x-crisis-hotline" not in dict(reply.fields)
+        assert b"tel:" not in (reply.body or b"")
+        assert b"\n\n" not in (reply.body or b"")
+
+
+def test_without_a_safe_answer_an_error_offers_no_help() -> None:
+    reply, fields = rendered(TokenExpiredError())
+    assert b"x-crisis-support" not in fields
+    assert "support" not in json.loads(reply.body or b"")
+    assert fields[b"vary"] == b"accept"

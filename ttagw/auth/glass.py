@@ -7,9 +7,9 @@ stored lets nobody in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from math import ceil
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -19,12 +19,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ttagw.auth.glass_records import Record, Records
+from ttagw.auth.glass_terms import Tell, Terms
 from ttagw.auth.grants import Grant, Grants, Opened, Place
 from ttagw.auth.rarely import Rarely
 from ttagw.auth.shared import Shared
 from ttagw.core.glass import reason_of
 from ttagw.core.identity import Identity
-from ttagw.errors import AccessRefusedError, AccessUnknownError, GlassReasonError
+from ttagw.errors import AccessRefusedError, AccessUnknownError, GlassLimitError, GlassReasonError
 from ttagw.model import Exchange
 
 HEADER = b"x-break-glass-reason"
@@ -40,26 +41,6 @@ MOST_RECORDING = 100
 
 WRITE_USES = 1.0
 """Seconds after which the store knows of a use."""
-
-
-class Tell(Protocol):
-    """Says that something has happened; see `ttagw.registry.events.Events`."""
-
-    def __call__(self, kind: str, service: str, instance: str = "", reason: str = "", severity: str = "info") -> object:
-        """Nothing that is said is about a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On what terms the glass can be broken."""
-
-    roles: frozenset[str]
-    """Who may: any of these."""
-    lasts: float
-    """Seconds for which it is open then."""
-    gateway: str
-    durable: bool
-    """Whether what is stored outlives this process. Where it does not, nobody can."""
 
 
 class Glass:
@@ -79,8 +60,11 @@ class Glass:
         monotonic: Callable[[], float],
         wall: Callable[[], float],
         new_id: Callable[[], bytes],
+        revoked: Callable[[str, float], bool],
     ) -> None:
-        """`failures` is what the store raises; `new_id` makes UUIDs of version 7."""
+        """`failures` is what the store raises; `new_id` makes UUIDs of version 7; `revoked` says of a user whether what
+        they got at that Unix time is taken back.
+        """
         self._terms = terms
         self._records = records
         self._grants = grants
@@ -88,15 +72,18 @@ class Glass:
         self._failures = failures
         self._wall = wall
         self._new_id = new_id
+        self._revoked = revoked
         self._alerts = Rarely(ALERT_EVERY, monotonic)
         self._refusals = Rarely(ALERT_EVERY, monotonic)
         self._recording: Shared[Grant] = Shared(MOST_RECORDING)
+        self._opening: list[Place] = []
+        """Of what is being recorded."""
         self._unwritten: dict[str, Grant] = {}
         self._writing: Deferred[Any] | None = None
         self._loop = LoopingCall(self._write_uses)
         self._loop.clock = clock
         self.outcomes: dict[str, int] = {}
-        """What became of reasons: `recorded`, `not_recorded`, `refused`, `no_mfa`, `bad_reason`."""
+        """What became of reasons: `recorded`, `not_recorded`, `refused`, `no_mfa`, `bad_reason`, `too_many`."""
         self.uses = 0
         """Requests that were let through."""
         grants.heard = self._heard
@@ -127,9 +114,14 @@ class Glass:
         return not self._terms.roles.isdisjoint(identity.roles)
 
     def grant(self, identity: Identity, person: str) -> Grant | None:
-        """The window that is open for this caller, as they are now, and this person."""
+        """The window that is open for this caller, as they are now, and this person.
+
+        One who was revoked since it was opened, and has signed in again, has to give a reason again.
+        """
         grant = self._grants.find(_place(identity, person))
-        return grant if grant is not None and identity.mfa and self.may_break(identity) else None
+        if grant is None or not identity.mfa or not self.may_break(identity):
+            return None
+        return None if self._revoked(identity.user, grant.opened.ends - grant.opened.lasts) else grant
 
     def use(self, exchange: Exchange, grant: Grant) -> bool:
         """Let a request through because of a window."""
@@ -148,7 +140,7 @@ class Glass:
     ) -> bool | Deferred[bool]:
         """Whether the caller is let in for the reason in `values`, all that was sent.
 
-        Raises, or fails with, `AccessRefusedError`, `GlassReasonError` or `AccessUnknownError`.
+        Raises, or fails with, `AccessRefusedError`, `GlassReasonError`, `GlassLimitError` or `AccessUnknownError`.
         """
         if not self.may_break(identity):
             self._refused(identity)
@@ -172,13 +164,37 @@ class Glass:
         )
         if recorded is None:
             self._count("not_recorded")
+            if grant is not None:
+                return self.use(exchange, grant)
             raise AccessUnknownError("not_recorded", retry_after=1)
-        return recorded.addCallback(lambda found: self.use(exchange, found))
+        return recorded.addCallbacks(
+            lambda found: self.use(exchange, found),
+            lambda failure: self._use_if_open(failure, exchange, identity, person),
+        )
+
+    def _use_if_open(self, failure: Failure, exchange: Exchange, identity: Identity, person: str) -> bool:
+        """A further reason that cannot be recorded closes nothing: the first one is on record."""
+        failure.trap(AccessUnknownError)
+        grant = self.grant(identity, person)
+        if grant is None:
+            failure.raiseException()
+        return self.use(exchange, grant)
 
     def _refused(self, identity: Identity) -> None:
         self._count("refused")
         if self._refusals.due((identity.kind, identity.issuer, identity.user)):
             self._tell("break_glass_refused", "", "", "role_missing", "warn")
+
+    def _must_have_room(self, place: Place) -> None:
+        """Whoever reads one person after the other is no emergency. Raises `GlassLimitError`."""
+        left = self._grants.seconds_left(place)
+        taken = {*left, *[each for each in self._opening if each[:3] == place[:3]]}
+        if place in taken or len(taken) < self._terms.most:
+            return
+        self._count("too_many")
+        if self._refusals.due(("too_many", *place[:3])):
+            self._tell("break_glass_refused", "", "", "too_many", "alert")
+        raise GlassLimitError(retry_after=ceil(min(left.values(), default=1.0)))
 
     def _count(self, outcome: str) -> None:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
@@ -192,6 +208,7 @@ class Glass:
             self._count("not_recorded")
             self.log.warn("the glass cannot be broken: the store keeps nothing through a restart")
             raise AccessUnknownError("not_recorded", retry_after=60)
+        self._must_have_room(place)
         id_ = self._new_id().decode("ascii")
         now = self._wall()
         ends = now + self._terms.lasts
@@ -209,6 +226,7 @@ class Glass:
             request_id=request_id,
             gateway=self._terms.gateway,
         )
+        self._opening.append(place)
         try:
             await self._records.write(record)
             before = self._grants.find(place)
@@ -221,6 +239,8 @@ class Glass:
         except self._failures:
             self._count("not_recorded")
             raise AccessUnknownError("not_recorded", retry_after=1) from None
+        finally:
+            self._opening.remove(place)
         self._count("recorded")
         return grant
 

@@ -153,6 +153,12 @@ class Grants:
         now = self._monotonic()
         return sum([now < grant.until for grant in self._by_place.values()])
 
+    def seconds_left(self, caller: Place) -> dict[Place, float]:
+        """What is open for the caller of this place, whomever they reach, and for how long still."""
+        now = self._monotonic()
+        found = {place: grant.until - now for place, grant in self._by_place.items() if place[:3] == caller[:3]}
+        return {place: left_ for place, left_ in found.items() if left_ > 0.0}
+
     async def write(self, opened: Opened) -> Grant:
         """Open it here and everywhere. What the store raises goes through, and then it is not open."""
         await self._store.put(f"{PREFIX}{opened.id}", encode(opened), opened.lasts)

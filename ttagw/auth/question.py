@@ -93,7 +93,9 @@ class _Status:
         if source is None:
             self.finish()
         if not self.status.called:
-            self.status.callback(reply.status)
+            # What another gateway on the way says for want of an answer may be a 200, and is nobody's yes.
+            safe = any(name.lower() == b"x-crisis-support" for name, _ in reply.fields)
+            self.status.callback(0 if safe else reply.status)
 
     def write(self, data: bytes) -> None:
         """Nobody reads it. One that is too long is cut when the time is over."""

@@ -15,7 +15,7 @@ from ttagw.auth.revocation_copy import Copy, Knowledge, time_to_live
 from ttagw.auth.revocation_entries import Store, decode, encode, key_of
 from ttagw.auth.revocation_watchers import Watchers
 from ttagw.core.identity import Identity
-from ttagw.core.revocation import KEY, Entry, Table, lifted, mark, marks_of, revoked
+from ttagw.core.revocation import KEY, USER, Entry, Table, lifted, mark, marks_of, revoked
 from ttagw.errors import (
     CredentialsRefusedError,
     GatewayError,
@@ -125,6 +125,10 @@ class Revocations:
         """
         if self._table.forbids(0.0, (mark(KEY, name),), self._wall()):
             raise _key_revoked()
+
+    def user_revoked(self, user: str, moment: float) -> bool:
+        """Whether all that a user had at that Unix time is revoked, as far as that is known."""
+        return self._table.forbids(moment, (mark(USER, user),), self._wall())
 
     def _forbidden(self, identity: Identity) -> bool:
         return self._table.forbids(identity.issued, self._marks(identity), self._wall())

@@ -128,6 +128,8 @@ class BreakGlass(Section):
 
     lasts: Duration = 900.0
     """How long it is open after a reason was given and recorded, at every gateway that shares the store."""
+    most: int = Field(default=20, ge=1, le=1000)
+    """How many people one caller may reach this way at the same time."""
 
 
 class Lockout(Section):

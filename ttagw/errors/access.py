@@ -123,6 +123,16 @@ class GlassReasonError(GatewayError):
     blame = Blame.CLIENT
 
 
+class GlassLimitError(GatewayError):
+    """One caller reaches as many people by breaking the glass as they may at the same time."""
+
+    status = 429
+    code = "break_glass_limit"
+    title = "Several people are open already"
+    detail = "As many people as possible at the same time are open to this account; the first of them closes by itself."
+    blame = Blame.CLIENT
+
+
 class IdentityUnknownError(GatewayError):
     """Whether a credential is good could not be found out: nobody is let in by that."""
 

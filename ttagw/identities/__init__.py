@@ -56,7 +56,7 @@ class Identities:
         )
         self.assertion = assertion_of(config, around)
         self.records = Records(around.store)
-        self.access = access_of(config, self.roles, self.records, self.assertion, around)
+        self.access = access_of(config, self.roles, self.records, self.revocations.user_revoked, self.assertion, around)
         self.logins = Logins(config, around)
 
     def _check(self, identity: Identity) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from ttagw.auth.access import Access
 from ttagw.auth.assertion import About, Assertions
 from ttagw.auth.care import Care
 from ttagw.auth.glass import Glass
-from ttagw.auth.glass import Terms as GlassTerms
 from ttagw.auth.glass_records import Records
+from ttagw.auth.glass_terms import Terms as GlassTerms
 from ttagw.auth.grants import Grants
 from ttagw.auth.question import ROUTE as CARE_ROUTE
 from ttagw.auth.question import CareQuestion
@@ -23,14 +24,21 @@ from ttagw.store.base import StoreError
 
 
 def access_of(
-    config: Config, roles: Roles, records: Records, assertion: Assertion | None, around: Surroundings
+    config: Config,
+    roles: Roles,
+    records: Records,
+    revoked: Callable[[str, float], bool],
+    assertion: Assertion | None,
+    around: Surroundings,
 ) -> Access:
     """Who may reach somebody else."""
     auth, store, wall = config.auth, around.store, around.wall
     one = os.urandom(4).hex()
     grants = Grants(store, around.reactor, StoreError, one=one, monotonic=around.monotonic, wall=wall)
     glass = Glass(
-        GlassTerms(roles.may_break_glass, auth.break_glass.lasts, config.gateway.name, store.durable),
+        GlassTerms(
+            roles.may_break_glass, auth.break_glass.lasts, auth.break_glass.most, config.gateway.name, store.durable
+        ),
         records,
         grants,
         around.events.tell,
@@ -39,6 +47,7 @@ def access_of(
         monotonic=around.monotonic,
         wall=wall,
         new_id=UUID7(lambda: int(wall() * 1000), os.urandom).next,
+        revoked=revoked,
     )
     if not auth.care.service:
         return Access(glass)

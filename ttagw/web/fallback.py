@@ -15,6 +15,7 @@ import msgspec
 from ttagw.core.negotiation import preferred
 from ttagw.errors import GatewayError
 from ttagw.model import Exchange, Fields, Reply
+from ttagw.pipeline import Support
 
 _OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
 _encode = msgspec.json.Encoder().encode
@@ -25,7 +26,7 @@ _PAGE = """<!doctype html>
 <style>body{{font:20px/1.6 system-ui,sans-serif;max-width:34em;margin:12vh auto;padding:0 1.5em;color:#233;
 background:#f7f8f6}}h1{{font-size:1.3em;font-weight:600}}p.help{{font-size:1.15em}}a{{color:#0b5d6b}}
 small{{color:#677}}</style></head>
-<body><h1>Help is available</h1><p class="help">{text}</p>{call}
+<body><h1>Help is available</h1>{help}
 <p>This part of the story cannot be reached for a moment; it will be back.</p>
 <p><small>{code} · {request_id}</small></p></body></html>
 """
@@ -67,30 +68,33 @@ class Fallback:
     def reply(self, exchange: Exchange, error: GatewayError) -> Reply:
         """The answer, in the form that the request's `Accept` prefers; `error` is what it stands in for."""
         self.given += 1
-        region, help_ = self._region(exchange)
+        support = self.support(exchange)
         accept = exchange.value(b"accept")
         offer = _OFFERS[0] if accept is None else preferred(accept, _OFFERS) or _OFFERS[0]
         if offer == _OFFERS[0] and self._status < 400:
             # A problem document says that something went wrong, and this status says that it did not.
             offer = "application/json"
         request_id = exchange.id.decode("ascii")
-        body, kind = self._body(offer, error, region, help_, request_id)
-        fields: Fields = [(b"x-crisis-support", b"available")]
-        if help_.hotline:
-            fields.append((b"x-crisis-hotline", help_.hotline.encode("latin-1", "replace")))
+        body, kind = self._body(offer, error, support, request_id)
+        fields = support_fields(support)
         if error.retry_after is not None and self._status >= 400:
             fields.append((b"retry-after", b"%d" % error.retry_after))
         fields += [
             (b"date", formatdate(usegmt=True).encode("ascii")),
             (b"content-type", kind.encode("ascii")),
             (b"cache-control", b"no-store"),
-            (b"vary", b"accept, " + self._header if self._header else b"accept"),
+            (b"vary", vary(support)),
             (b"x-content-type-options", b"nosniff"),
             (b"ttagw-reason", error.code.encode("ascii")),
         ]
         if offer == "text/html":
             fields.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
         return Reply(self._status, fields, body, reason=error.reason)
+
+    def support(self, exchange: Exchange) -> Support:
+        """The help for the region that the request names."""
+        region, help_ = self._region(exchange)
+        return Support(help_.text, help_.hotline, region, self._header)
 
     def _region(self, exchange: Exchange) -> tuple[str, Help]:
         if self._header:
@@ -101,27 +105,54 @@ class Fallback:
                     return found
         return self._regions[self._default]
 
-    def _body(self, offer: str, error: GatewayError, region: str, help_: Help, request_id: str) -> tuple[bytes, str]:
+    def _body(self, offer: str, error: GatewayError, support: Support, request_id: str) -> tuple[bytes, str]:
         if offer == "text/html":
-            number = escape(help_.hotline)
-            # A link must not have the spaces that make a number easy to read (RFC 3966 §3).
-            link = "".join(number.split())
-            call = f'<p class="help"><a href="tel:{link}">{number}</a></p>' if number else ""
-            page = _PAGE.format(text=escape(help_.text), call=call, code=error.code, request_id=escape(request_id))
+            page = _PAGE.format(help=support_page(support), code=error.code, request_id=escape(request_id))
             return page.encode(), "text/html; charset=utf-8"
         if offer == "text/plain":
-            call = f"{help_.hotline}\n" if help_.hotline else ""
-            return f"{help_.text}\n{call}{error.code} {request_id}\n".encode(), "text/plain; charset=utf-8"
+            return f"{support_lines(support)}{error.code} {request_id}\n".encode(), "text/plain; charset=utf-8"
         document = {
             "type": f"https://docs.tta.example/errors#{error.code}",
             "title": "Help is available",
             "status": self._status,
-            "detail": help_.text,
+            "detail": support.text,
             "request_id": request_id,
             "code": error.code,
             **error.more,
-            "support": {"text": help_.text, "hotline": help_.hotline, "region": region},
+            "support": support_member(support),
         }
         if error.retry_after is not None:
             document["retry_after"] = error.retry_after
         return _encode(document) + b"\n", offer
+
+
+def support_fields(support: Support) -> Fields:
+    """The header fields that say that there is help."""
+    fields: Fields = [(b"x-crisis-support", b"available")]
+    if support.hotline:
+        fields.append((b"x-crisis-hotline", support.hotline.encode("latin-1", "replace")))
+    return fields
+
+
+def support_member(support: Support) -> dict[str, str]:
+    """It as a member of a document."""
+    return {"text": support.text, "hotline": support.hotline, "region": support.region}
+
+
+def support_lines(support: Support) -> str:
+    """It as lines of text."""
+    return f"{support.text}\n{support.hotline}\n" if support.hotline else f"{support.text}\n"
+
+
+def support_page(support: Support) -> str:
+    """It as paragraphs of a page."""
+    number = escape(support.hotline)
+    # A link must not have the spaces that make a number easy to read (RFC 3966 §3).
+    link = "".join(number.split())
+    call = f'<p class="help"><a href="tel:{link}">{number}</a></p>' if number else ""
+    return f'<p class="help">{escape(support.text)}</p>{call}'
+
+
+def vary(support: Support | None) -> bytes:
+    """The value of `Vary`."""
+    return b"accept, " + support.varies_by if support is not None and support.varies_by else b"accept"
