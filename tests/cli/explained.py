@@ -112,7 +112,8 @@ class Place:
         self.file.write_text(
             f'{text}[[auth.issuers]]\nissuer = "{ISSUER}"\naudience = ["tta"]\nalgorithms = ["ES256"]\n{self.keys}\n'
             'role_map = { player = "patient", clinician = "therapist" }\n'
-            f'[[auth.issuers]]\nissuer = "{OTHER}"\nalgorithms = ["HS256"]\nsecret_file = "secret"\nuser_prefix = "other:"\n'
+            f'[[auth.issuers]]\nissuer = "{OTHER}"\nalgorithms = ["HS256"]\nsecret_file = "secret"\n'
+            'user_prefix = "other:"\n'
             f'[auth.api_keys]\nfile = "keys.toml"\n{self.more}'
         )
 
