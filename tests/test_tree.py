@@ -6,7 +6,7 @@ from ttagw.core.routing import Pattern, Table
 from ttagw.errors import GatewayError, MethodNotAllowedError, RouteNotFoundError
 from ttagw.model import Exchange
 from ttagw.pipeline import Pipeline, Route
-from ttagw.testing import RecordingSink, exchange, route
+from ttagw.testing import RecordingSink, exchange, nothing, route
 from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.web.render import render
 
@@ -31,6 +31,12 @@ def test_a_route_gets_params_rest_and_its_limits() -> None:
     assert (made.params, made.max_body) == ((b"7",), target.max_body)
     assert made.rest.endswith(b"a/b")
     assert made.refusal is None
+
+
+@pytest.mark.parametrize(("timeout", "deadline"), [(30.0, 1030.0), (0.0, 0.0)])
+def test_a_timeout_is_counted_from_the_first_byte(timeout: float, deadline: float) -> None:
+    target = Route("p", "/p", nothing, max_body=0, timeout=timeout)
+    assert located(tree((Pattern("/p"), target)), b"/p").deadline == deadline
 
 
 def test_what_no_route_answers_is_refused_as_not_found() -> None:

@@ -32,7 +32,7 @@ class Tree(Resource):
         self._conditional = conditional
 
     def locate(self, exchange: Exchange) -> None:
-        """Set the exchange's route, and what its path says about params and rest."""
+        """Set the exchange's route, what its path says about params and rest, and until when it may last."""
         path = exchange.path
         if path == b"*":
             exchange.route = self._asterisk
@@ -49,6 +49,9 @@ class Tree(Resource):
         exchange.params = found.params
         exchange.rest = found.rest
         exchange.max_body = route.max_body
+        if route.timeout:
+            # Before any layer: what those wait for is waited for as well.
+            exchange.deadline = exchange.started + route.timeout
 
 
 def _refusal(miss: Miss) -> RouteNotFoundError | MethodNotAllowedError:

@@ -129,7 +129,7 @@ def test_the_audience_is_one_of_those_that_are_configured() -> None:
         assert taken(on=terms(audience=()), aud=aud).user
 
 
-@pytest.mark.parametrize("name", ["type", "token_use", "typ"])
+@pytest.mark.parametrize("name", ["type", "token_use", "token_type", "typ"])
 def test_only_access_tokens_are_taken(name: str) -> None:
     for kind in ("access", "ACCESS", "Bearer"):
         assert taken(**{name: kind}).user
@@ -140,6 +140,14 @@ def test_only_access_tokens_are_taken(name: str) -> None:
 
 
 UNFIT: list[Any] = ["", " ", "a b", "a\r\nx-user-role: admin", "a\0", "é", "\ud800", "a" * 256, 7, True, [], {}, ["a"]]
+
+
+def test_users_of_an_issuer_with_a_prefix_are_nobody_elses() -> None:
+    on = terms(user_prefix="partner:")
+    assert taken(on=on, sub="7").user == "partner:7"
+    # Whom they care for is named as those people are called here.
+    assert taken(on=on, sub="7", patients=["7"]).people == {"7"}
+    assert reason(on=on, sub="") == reason(on=on, sub="a b") == reason(on=on, sub="a" * 248) == "token_subject"
 
 
 @pytest.mark.parametrize("value", UNFIT)

@@ -113,6 +113,7 @@ class Place:
             f'{text}[[auth.issuers]]\nissuer = "{ISSUER}"\naudience = ["tta"]\nalgorithms = ["ES256"]\n{self.keys}\n'
             'role_map = { player = "patient", clinician = "therapist" }\n'
             f'[[auth.issuers]]\nissuer = "{OTHER}"\nalgorithms = ["HS256"]\nsecret_file = "secret"\n'
+            'user_prefix = "other:"\n'
             f'[auth.api_keys]\nfile = "keys.toml"\n{self.more}'
         )
 

@@ -61,7 +61,7 @@ def test_offline_nothing_is_fetched(tmp_path: Path) -> None:
     [
         ("garbage", 200, "not a JSON Web Key Set"),
         ("[" * 100_000, 200, "not a JSON Web Key Set"),
-        ('{"keys": [1]}', 200, "not a JSON Web Key Set"),
+        ('{"keys": [1]}', 200, "a JSON Web Key Set without keys"),
         ('{"keys": []}', 200, "a JSON Web Key Set without keys"),
         (" " * 300_000, 200, "cannot be fetched: more than 256 KiB"),
         ("", 500, "answered with 500"),
@@ -72,6 +72,12 @@ def test_an_address_that_has_no_keys(tmp_path: Path, body: str, status: int, say
         found = asked(place)
         assert (found.status, found.last) == (1, UNKNOWN)
         assert found.row("token", "key") == ("k1", f"jwks_url: {says}")
+
+
+def test_what_is_no_key_among_keys_is_passed_over_as_the_gateway_does(tmp_path: Path) -> None:
+    body = json.dumps({"keys": [1, None, *json.loads(key_set())["keys"]]})
+    with at(tmp_path, body) as (place, _):
+        assert asked(place).status == 0
 
 
 def test_no_redirect_is_followed(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ auth: leeway cache query_token forward_token issuers roles api_keys upstream
 auth: longest_life certificates care break_glass lockout
 auth.issuers: issuer audience algorithms jwks_url jwks_file secret_file jwks_refresh role_claim role_map
 auth.issuers: permissions_claim care_claim
+auth.issuers: user_prefix
 auth.roles: permissions inherits
 auth.roles: break_glass
 auth.api_keys: file

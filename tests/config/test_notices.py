@@ -81,6 +81,21 @@ def test_a_route_that_somebody_can_come_through_is_not(text: str) -> None:
     assert notices(Config.model_validate(tomllib.loads(text))) == []
 
 
+ISSUERS = 'auth.issuers = [{issuer = "i", jwks_file = "j"}, {issuer = "k", jwks_file = "j"%s}]'
+OWNED = OPEN.replace('path = "/"', 'path = "/{id}"') % ', owner = "id"'
+
+
+def test_issuers_whose_users_cannot_be_told_apart_are_told() -> None:
+    [(found, sentence)] = notices(Config.model_validate(tomllib.loads(OWNED + ISSUERS % "")))
+    assert found == ("auth", "issuers", 1)
+    assert sentence.startswith("shares its user_prefix with another issuer: ")
+
+
+@pytest.mark.parametrize("text", [OWNED + ISSUERS % ', user_prefix = "k:"', OPEN % "" + ISSUERS % ""])
+def test_issuers_that_have_prefixes_or_nobody_to_own_anything_are_not(text: str) -> None:
+    assert notices(Config.model_validate(tomllib.loads(text))) == []
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -143,6 +143,16 @@ def found(text: str) -> list[tuple[str, str]]:
             "auth.issuers[0].algorithms",
             "HMAC goes with secret_file, everything else with jwks",
         ),
+        (
+            'auth.issuers = [{issuer = "i", jwks_file = "j"}, {issuer = "i", jwks_file = "k"}]',
+            "auth.issuers[1].issuer",
+            '"i" is listed twice',
+        ),
+        (
+            'auth.issuers = [{issuer = "i", jwks_file = "j", role_map = {x = "therapst"}}]',
+            "auth.issuers[0].role_map.x",
+            'there is no role "therapst"',
+        ),
         ('auth.roles.a.inherits = ["b"]', "auth.roles.a.inherits[0]", 'there is no role "b"'),
         (
             route('service = "a", roles = ["patient", "captain"]'),

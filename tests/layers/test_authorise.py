@@ -140,7 +140,7 @@ def test_everybody_else_is_asked_about(answer: bool, later: bool) -> None:
     assert asking.exchange.reason == ("" if answer else "owner_only")
 
 
-@pytest.mark.parametrize("player", [b"a%20b", b"%C3%A9", b"x" * 256, b"%7F"])
+@pytest.mark.parametrize("player", [b"8;x", b"8;x=1", b";", b"a%20b", b"%C3%A9", b"x" * 256, b"%7F"])
 def test_what_can_be_nobody_is_not_asked_about(player: bytes) -> None:
     says = Says(True)
     assert ask(OWNED, somebody(), says, player=player).status == 403

@@ -9,16 +9,11 @@ from ttagw.pipeline import Route
 from ttagw.testing import exchange, nothing
 
 
-def entered(made: Exchange, *, most: int = 10, timeout: float = 0.0) -> Exchange:
-    hooks = Bounds().bind(Route("r", "/r", nothing, max_body=most, timeout=timeout))
+def entered(made: Exchange, *, most: int = 10) -> Exchange:
+    hooks = Bounds().bind(Route("r", "/r", nothing, max_body=most))
     assert hooks.enter is not None
     assert hooks.enter(made) is None
     return made
-
-
-def test_a_timeout_is_counted_from_the_first_byte() -> None:
-    assert entered(exchange(), timeout=30.0).deadline == 1030.0
-    assert entered(exchange()).deadline == 0.0
 
 
 @pytest.mark.parametrize("length", [10, UNKNOWN])

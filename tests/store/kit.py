@@ -17,7 +17,7 @@ import hiredis
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.integration.kit.process import Child, program
+from tests.integration.kit.process import Child, free_port, program
 from tests.integration.kit.waiting import until as until_now
 from tests.twisted_hygiene import reactor
 from ttagw.store.base import DEADLINE, StoreAwayError, StoreError, StoreRefusedError
@@ -73,18 +73,6 @@ async def refusal(work: Any) -> StoreError:
         await work
     assert time.monotonic() - began < DEADLINE + SLACK
     return caught.value
-
-
-def free_port() -> int:
-    """A port that nobody has, and that the kernel gives to no connection while the Redis on it is away."""
-    while True:
-        port = random.randint(12_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Redis:

@@ -22,7 +22,7 @@ LONGEST_ID = 256
 _LATEST = 2.0**53
 """Unix time up to which every second has a float of its own."""
 _ACCESS = frozenset(("access", "bearer"))
-_KINDS = ("type", "token_use", "typ")
+_KINDS = ("type", "token_use", "token_type", "typ")
 """Claims by which issuers tell access tokens from their other ones."""
 _GAPS = re.compile(r"[ ,]+")
 
@@ -55,7 +55,7 @@ def identity_of(claims: Claims, terms: Terms, now: float) -> Identity:
     roles = terms.roles.mapped(_roles(claims, issuer), issuer.role_map)
     return Identity(
         "token",
-        _subject(claims),
+        _subject(claims, issuer),
         roles,
         terms.roles.permissions(roles).union(_permissions(claims.get(issuer.permissions_claim))),
         people=_people(claims.get(issuer.care_claim)),
@@ -113,11 +113,11 @@ def _seconds(value: object) -> float | None:
     return float(value)
 
 
-def _subject(claims: Claims) -> str:
+def _subject(claims: Claims, issuer: Issuer) -> str:
     value = claims.get("sub")
-    if not isinstance(value, str) or not USER.fullmatch(value):
+    if not isinstance(value, str) or not value or not USER.fullmatch(issuer.user_prefix + value):
         raise TokenRefusedError("token_subject")
-    return value
+    return issuer.user_prefix + value
 
 
 def _session(claims: Claims) -> str:

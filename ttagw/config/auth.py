@@ -47,6 +47,8 @@ class Issuer(Section):
     """Or the file with the secret it shares with us: 32 bytes or more for HS256, 48 for HS384, 64 for HS512."""
     jwks_refresh: Duration = 600.0
     """How old its keys may get."""
+    user_prefix: Annotated[str, Matches(r"[\x21-\x7e]{0,64}", 'up to 64 printable characters, such as "partner:"')] = ""
+    """What is put before its `sub` to make the user: without it the same `sub` of two issuers is the same person."""
     role_claim: str = "role"
     """The claim with the role."""
     role_map: dict[str, str] = Field(default_factory=dict)

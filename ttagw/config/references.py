@@ -17,6 +17,10 @@ _NOBODY = (
     'lets nobody in: auth is "required", and without [[auth.issuers]], auth.api_keys.file and auth.certificates nobody '
     "can be known"
 )
+_SAME_PEOPLE = (
+    "shares its user_prefix with another issuer: whoever has the same sub there counts as the same person, and routes "
+    "with owner open what belongs to them"
+)
 
 
 def check(config: Config) -> list[Finding]:
@@ -42,7 +46,7 @@ def check(config: Config) -> list[Finding]:
 
 
 def notices(config: Config) -> list[Finding]:
-    """Every key that is as it should be, and has no effect beside another one."""
+    """Every key that is as it should be, and beside the others has no effect, or one that is easily overlooked."""
     found = [(("services", name, *key), text) for name, each in config.services.items() for key, text in _idle(each)]
     found += [
         (("routes", index, "hedge"), "has no effect: it is for GET, which is not among the methods")
@@ -60,10 +64,20 @@ def notices(config: Config) -> list[Finding]:
             for index, route in enumerate(config.routes)
             if route.auth == "required"
         ]
+    found += _same_people(config)
     if not auth.care.service:
         keys = [name for name in type(auth.care).model_fields if name in auth.care.model_fields_set - {"service"}]
         found += [(("auth", "care", key), "has no effect: there is no auth.care.service to ask") for key in keys]
     return found
+
+
+def _same_people(config: Config) -> Iterator[Finding]:
+    """Issuers whose users nobody can tell apart, where that opens what belongs to a person."""
+    prefixes = [each.user_prefix for each in config.auth.issuers]
+    if any(route.owner for route in config.routes):
+        for index, prefix in enumerate(prefixes):
+            if prefix in prefixes[:index]:
+                yield ("auth", "issuers", index), _SAME_PEOPLE
 
 
 def _idle(service: Service) -> Iterator[Finding]:
@@ -185,7 +199,13 @@ def _fields(route: Route) -> Iterator[Finding]:
 
 
 def _issuers(config: Config) -> Iterator[Finding]:
+    issuers = [each.issuer for each in config.auth.issuers]
     for index, issuer in enumerate(config.auth.issuers):
+        if issuer.issuer in issuers[:index]:
+            yield ("auth", "issuers", index, "issuer"), f'"{issuer.issuer}" is listed twice'
+        for name, role in issuer.role_map.items():
+            if role not in config.auth.roles and role not in PERMISSIONS:
+                yield ("auth", "issuers", index, "role_map", name), f'there is no role "{role}"'
         sources = [key for key in ("jwks_url", "jwks_file", "secret_file") if getattr(issuer, key)]
         if len(sources) != 1:
             yield ("auth", "issuers", index), "expected exactly one of jwks_url, jwks_file and secret_file"

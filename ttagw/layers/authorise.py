@@ -59,7 +59,7 @@ class Authorise:
             identity = exchange.identity
             person = ""
             if owner >= 0:
-                person = unquote_to_bytes(exchange.params[owner]).decode("latin-1")
+                person = person_in(exchange.params[owner])
             missing = lack(requirement, identity, person)
             if missing is None:
                 return None
@@ -76,6 +76,13 @@ class Authorise:
             return None
 
         return Hooks(enter)
+
+
+def person_in(segment: bytes) -> str:
+    """Whose id a segment of a path is; "" where it has parameters (`7;x`, RFC 3986 §3.3): a service that passes over
+    them would show somebody else than was asked about and recorded. A `;` of an id comes as `%3B`.
+    """
+    return "" if b";" in segment else unquote_to_bytes(segment).decode("latin-1")
 
 
 async def _look(found: Deferred[bool], exchange: Exchange, terms: Terms) -> None:

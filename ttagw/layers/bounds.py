@@ -1,4 +1,4 @@
-"""Layer: how much body a route takes, and how long an exchange may last."""
+"""Layer: how much body a route takes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ class Bounds:
     name = "bounds"
 
     def bind(self, route: Route) -> Hooks:
-        """Compares with the route's own limits."""
+        """Compares with the route's own limit."""
         most = route.max_body
-        timeout = route.timeout
 
         def enter(exchange: Exchange) -> None:
-            if timeout:
-                exchange.deadline = exchange.started + timeout
             if exchange.body is not NO_BODY and (exchange.length > most or exchange.body.received > most):
                 raise BodyTooLargeError
 

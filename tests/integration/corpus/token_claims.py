@@ -141,6 +141,7 @@ def bad_claims() -> Iterator[Hostile]:
     for kind in ("refresh", "Refresh", "id", "ID", "offline", "", 1, ["access"], "access\0"):
         yield Hostile(f"type {kind!r}", "token_type", said(RSA, type=kind))
     yield Hostile("token_use id", "token_type", said(RSA, token_use="id"))
+    yield Hostile("token_type refresh", "token_type", said(RSA, token_type="refresh"))
     yield Hostile("typ claim Refresh", "token_type", said(RSA, typ="Refresh"))
     yield Hostile("refresh, said a second time", "token_type", said(RSA, type="access", typ="Refresh"))
     texts: tuple[Any, ...] = ("", " ", "a b", "a\r\nX-User-Role: admin", "a\0", "\u00e9", "x" * 256)

@@ -73,7 +73,7 @@ class Gateway:
     # Life
 
     def _start(self) -> None:
-        """Ports are free when we look and may be taken a moment later, so a start may need more than one try."""
+        """Somebody may have been told to listen at the same port, so a start may need more than one try."""
         for _ in range(5):
             self.spawn()
             until(lambda: self.ready() or not self.child.running(), "the gateway is ready or has ended")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +20,22 @@ def program(name: str) -> str:
     return path
 
 
+_kept: deque[socket.socket] = deque(maxlen=256)
+"""What keeps the ports that were given out last."""
+
+
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that is given to nobody else who asks the kernel for one: neither to another
+    run of these tests, which would answer in place of a program that is only starting, nor to a connection.
+
+    Whoever is told its number can listen there, with `SO_REUSEADDR`, which is what servers do.
+    """
+    keeping = socket.socket()
+    keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeping.bind(("127.0.0.1", 0))
+    _kept.append(keeping)
+    port: int = keeping.getsockname()[1]
+    return port
 
 
 class Child:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import unquote_to_bytes
 
 from ttagw.cli.explain.reading import texts
 from ttagw.cli.explain.step import Step, shown
@@ -13,6 +12,7 @@ from ttagw.core.identity import Identity
 from ttagw.core.pattern import Pattern, Shape
 from ttagw.core.rbac import GUEST, Lack, Requirement, lack
 from ttagw.identities import terms
+from ttagw.layers.authorise import person_in
 
 OPEN = Requirement(required=False)
 """Asks for nothing."""
@@ -108,7 +108,7 @@ def _person(trial: Trial, route: Route) -> str:
     if not route.owner:
         return ""
     place = Shape(Pattern(route.path)).names.index(route.owner)
-    return unquote_to_bytes(trial.exchange.params[place]).decode("latin-1")
+    return person_in(trial.exchange.params[place])
 
 
 def _related(trial: Trial, who: Identity | None, person: str) -> str:

@@ -14,7 +14,7 @@ from ttagw.cli.explain.trial import Trial
 from ttagw.errors import TokenExpiredError, TokenRefusedError
 from ttagw.model import Fields
 
-_KINDS = ("typ", "type", "token_use")
+_KINDS = ("typ", "type", "token_use", "token_type")
 """What says of a token what it is for."""
 
 

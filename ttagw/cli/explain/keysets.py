@@ -84,7 +84,7 @@ def _fetched(url: str, now: Callable[[], float]) -> bytes:
 def _read(issuer: Issuer, place: str, file: Path) -> KeySet:
     try:
         keys = json.loads(file.read_bytes())["keys"]
-        ids = tuple([shown(str(each.get("kid", ""))) for each in keys])
+        ids = tuple([shown(str(each.get("kid", ""))) for each in keys if isinstance(each, dict)])
     except OSError as error:
         return KeySet(issuer, place, f"cannot be read: {error.strerror}")
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
