@@ -95,15 +95,11 @@ def api_keys(config: Config) -> list[Finding]:
 
 
 def issuers(config: Config) -> list[Finding]:
-    """Files of issuers that are no use, and two issuers of one name; what can be told without looking into a file, or
-    is too short for anything, has been found already.
+    """Files of issuers that are no use; what can be told without looking into a file, or is too short for anything,
+    has been found already.
     """
     findings: list[Finding] = []
-    names: set[str] = set()
     for index, issuer in enumerate(config.auth.issuers):
-        if issuer.issuer in names:
-            findings.append((("auth", "issuers", index, "issuer"), f'"{issuer.issuer}" is another issuer already'))
-        names.add(issuer.issuer)
         path = issuer.secret_file or issuer.jwks_file
         if not path or unreadable(path) or (issuer.algorithms[0] in SYMMETRIC) != bool(issuer.secret_file):
             continue

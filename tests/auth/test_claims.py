@@ -214,7 +214,8 @@ def test_permissions_come_as_a_list_or_as_words() -> None:
 
 def test_people_come_as_a_list_or_as_one() -> None:
     assert taken(patients="user-8").people == {"user-8"}
-    assert taken(patients=["user-8", "a b", "\r\n", 7, None, "é"]).people == {"user-8"}
+    assert taken(patients=["user-8", "a b", "\r\n", None, "é", True, 1.5]).people == {"user-8"}
+    assert taken(patients=[7, 8]).people == {"7", "8"}
     for value in (7, True, {}, {"a": 1}):
         assert reason(patients=value) == "token_people"
     many = [f"u{number}" for number in range(MOST_PEOPLE + 50)]

@@ -43,33 +43,33 @@ def test_a_secret_is_followed_and_what_it_had_signed_is_looked_at_again(tmp_path
     file = tmp_path / "secret"
     source, changes = secret(file, b"s" * 32 + b"\n")
     source.look()
-    assert source.find("any", "HS256") == source.find(None, "HS256") == b"s" * 32
+    assert source.find("any", "HS256") == source.find(None, "HS256") == (b"s" * 32,)
     file.write_bytes(b"\n" + b"s" * 32)
     source.look()
     assert changes.count == 0
     file.write_bytes(b"t" * 32)
     source.look()
-    assert (source.find(None, "HS256"), changes.count) == (b"t" * 32, 1)
+    assert (source.find(None, "HS256"), changes.count) == ((b"t" * 32,), 1)
     for bad in (b"t" * 31, b"", Signer().pem()):
         file.write_bytes(bad)
         source.look()
-        assert (source.find(None, "HS256"), changes.count) == (b"t" * 32, 1)
+        assert (source.find(None, "HS256"), changes.count) == ((b"t" * 32,), 1)
 
 
 def test_keys_of_a_file_are_followed_and_those_that_are_gone_are_told(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     source, changes = keys(file, OLD)
-    assert source.find("old", "RS256") == source.find(None, "RS256") == OLD.private.public_key()
+    assert source.find("old", "RS256") == source.find(None, "RS256") == (OLD.private.public_key(),)
     with pytest.raises(TokenRefusedError, match="token_key"):
         source.find("new", "RS256")
     file.write_bytes(key_set(OLD, NEW))
     source.look()
-    assert source.find("new", "RS256") == NEW.private.public_key()
+    assert source.find("new", "RS256") == (NEW.private.public_key(),)
     assert changes.count == 0
     for bad in (b"{", b"", key_set(), b"x" * 300_000):
         file.write_bytes(bad)
         source.look()
-        assert source.find("old", "RS256") == OLD.private.public_key()
+        assert source.find("old", "RS256") == (OLD.private.public_key(),)
     file.write_bytes(key_set(NEW))
     source.look()
     assert changes.count == 1
@@ -181,4 +181,4 @@ def test_good_files_and_what_is_told_already(tmp_path: Path) -> None:
 def test_two_issuers_have_two_names(tmp_path: Path) -> None:
     one = 'issuer = "i"\njwks_url = "http://h/"'
     assert checked(tmp_path, one, one.replace('"i"', '"j"')) == []
-    assert checked(tmp_path, one, one) == [("auth.issuers[1].issuer", '"i" is another issuer already')]
+    assert checked(tmp_path, one, one) == [("auth.issuers[1].issuer", '"i" is listed twice')]

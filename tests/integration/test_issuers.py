@@ -37,6 +37,7 @@ def asking(signer: Signer = OLD) -> bytes:
 
 
 def gateway(folder: Path, origin: Origin, issuer: dict[str, Any], **more: Any) -> Gateway:
+    more = {"upstream": {"response_timeout": "20s"}, **more}  # a service that is slow is not what is looked at
     return Gateway(folder, {"s": service(origin.port)}, ROUTES, auth={"issuers": [issuer]}, **more)
 
 

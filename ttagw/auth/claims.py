@@ -156,7 +156,11 @@ def _permissions(value: object) -> list[str]:
 
 
 def _people(value: object) -> list[str]:
-    found = _fitting([value] if isinstance(value, str) else value, USER)
+    values = value if isinstance(value, list) else [value] if isinstance(value, str) else value
+    # Some issuers write ids as numbers.
+    if isinstance(values, list):
+        values = [str(each) if type(each) is int else each for each in values]
+    found = _fitting(values, USER)
     if found is None:
         raise TokenRefusedError("token_people")
     return found[:MOST_PEOPLE]

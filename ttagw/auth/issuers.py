@@ -22,11 +22,16 @@ Changed = Callable[[], None]
 """Called when a key that was there is there no more, or is another."""
 
 
+Keys = tuple[Any, ...]
+
+
 class KeySource(Protocol):
     """The keys of one issuer."""
 
-    def find(self, kid: str | None, algorithm: str) -> Any | Deferred[Any]:
-        """The key that a token names. Raises, or fails with, `TokenRefusedError` or `IdentityUnknownError`."""
+    def find(self, kid: str | None, algorithm: str) -> Keys | Deferred[Keys]:
+        """The key that a token names, or those that it may mean. Raises, or fails with, `TokenRefusedError` or
+        `IdentityUnknownError`.
+        """
 
     def look(self) -> None:
         """Called now and then: whether what is on disk has changed."""
@@ -54,9 +59,9 @@ class Secret:
         if before not in (b"", self._secret):
             self._changed()
 
-    def find(self, kid: str | None, algorithm: str) -> bytes:  # noqa: ARG002 - there is only one
+    def find(self, kid: str | None, algorithm: str) -> Keys:  # noqa: ARG002 - there is only one
         """The secret."""
-        return self._secret
+        return (self._secret,)
 
     def start(self) -> None:
         """Nothing to fetch."""
@@ -85,12 +90,12 @@ class KeysOfFile:
         if not before.facts() <= keys.facts():
             self._changed()
 
-    def find(self, kid: str | None, algorithm: str) -> Any:
-        """The key that a token names. Raises `TokenRefusedError`."""
-        key = self.keys.find(kid, algorithm)
-        if key is None:
+    def find(self, kid: str | None, algorithm: str) -> Keys:
+        """The key that a token names, or those that it may mean. Raises `TokenRefusedError`."""
+        found = self.keys.find(kid, algorithm)
+        if not found:
             raise TokenRefusedError("token_key")
-        return key
+        return found
 
     def start(self) -> None:
         """Nothing to fetch."""

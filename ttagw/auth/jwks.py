@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ttagw.auth.fetch import TIMEOUT, Fetch, FetchError
-from ttagw.auth.issuers import Changed, warn_skipped
+from ttagw.auth.issuers import Changed, Keys, warn_skipped
 from ttagw.auth.keyset import KeySet, KeySetError, Skipped, parse
 from ttagw.config.auth import Issuer
 from ttagw.errors import IdentityUnknownError, TokenRefusedError
@@ -84,12 +84,14 @@ class PublishedKeys:
 
     # What is asked
 
-    def find(self, kid: str | None, algorithm: str) -> Any | Deferred[Any]:
-        """The key that a token names. Raises, or fails with, `TokenRefusedError` or `IdentityUnknownError`."""
+    def find(self, kid: str | None, algorithm: str) -> Keys | Deferred[Keys]:
+        """The key that a token names, or those that it may mean. Raises, or fails with, `TokenRefusedError` or
+        `IdentityUnknownError`.
+        """
         if self.keys is not None:
-            key = self.keys.find(kid, algorithm)
-            if key is not None:
-                return key
+            found = self.keys.find(kid, algorithm)
+            if found:
+                return found
             if self.keys.refuses(kid, algorithm):
                 raise TokenRefusedError("token_key")
         return self._wait((kid, algorithm))
@@ -241,11 +243,11 @@ class PublishedKeys:
     def _answer(self, began: float) -> None:
         """The fetch that began then has brought keys."""
         for waiter in list(self._waiting):
-            key, refused = None, False
+            found, refused = (), False
             if self.keys is not None:
-                key, refused = self.keys.find(*waiter.name), self.keys.refuses(*waiter.name)
-            if key is not None:
-                self._tell(waiter, key)
+                found, refused = self.keys.find(*waiter.name), self.keys.refuses(*waiter.name)
+            if found:
+                self._tell(waiter, found)
             elif refused or waiter.since <= began:
                 self._remember_absent(waiter.name)
                 self._tell(waiter, Failure(TokenRefusedError("token_key")))

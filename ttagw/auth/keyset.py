@@ -10,6 +10,8 @@ from ttagw.auth.signatures import FITTING, UnusableKeyError, public_key
 from ttagw.core.base64url import decoded
 from ttagw.core.strict_json import parse_object
 
+MOST_TRIED = 4
+"""Keys that a token without a name for its key is tried with."""
 MOST_BYTES = 256 * 1024
 MOST_KEYS = 200
 """Of one set."""
@@ -61,23 +63,23 @@ class KeySet:
         for each in self.keys:
             for name in each.algorithms:
                 fitting.setdefault(name, {})[each.numbers] = each.key
-        self._fitting = {name: tuple(found.values()) for name, found in fitting.items()}
+        self._fitting = {name: tuple(found.values())[:MOST_TRIED] for name, found in fitting.items()}
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def find(self, kid: str | None, algorithm: str) -> Any:
-        """The key of this name, or without a name the only one, that fits the algorithm; None if there is none."""
-        if kid is not None:
-            return self._named.get((kid, algorithm))
-        fitting = self._fitting.get(algorithm, ())
-        return fitting[0] if len(fitting) == 1 else None
+    def find(self, kid: str | None, algorithm: str) -> tuple[Any, ...]:
+        """The key of this name that fits the algorithm; without a name all that do, `MOST_TRIED` at the most."""
+        if kid is None:
+            return self._fitting.get(algorithm, ())
+        key = self._named.get((kid, algorithm))
+        return () if key is None else (key,)
 
-    def refuses(self, kid: str | None, algorithm: str) -> bool:
+    def refuses(self, kid: str | None, algorithm: str) -> bool:  # noqa: ARG002 - the shape of `find`
         """Whether the set itself says that what `find` has no key for is not good: a key of that name is there, for
-        other algorithms, or there are several and no name. Asking the issuer again would change nothing.
+        other algorithms. Asking the issuer again would change nothing.
         """
-        return algorithm in self._fitting if kid is None else kid in self._kids
+        return kid is not None and kid in self._kids
 
     def facts(self) -> frozenset[tuple[object, ...]]:
         """What is another whenever the keys are others."""

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from ttagw.auth import claims
 from ttagw.auth.compact import Compact, decode
 from ttagw.auth.fetch import Fetch, fetching
-from ttagw.auth.issuers import KeysOfFile, KeySource, Secret
+from ttagw.auth.issuers import Keys, KeysOfFile, KeySource, Secret
 from ttagw.auth.jwks import PublishedKeys
 from ttagw.auth.keyset import MOST_BYTES
 from ttagw.auth.signatures import is_signed
@@ -108,25 +108,25 @@ class Tokens:
         try:
             parts = decode(token)
             trusted = self._trusted(parts)
-            key = trusted.keys.find(parts.kid, parts.algorithm)
-            if not isinstance(key, Deferred):
-                return self._good(token, parts, trusted, key)
+            keys = trusted.keys.find(parts.kid, parts.algorithm)
+            if not isinstance(keys, Deferred):
+                return self._good(token, parts, trusted, keys)
             # Nobody waits for what cannot be good in the end.
             try:
                 claims.identity_of(parts.claims, trusted.terms, self._wall())
             except BaseException:
-                key.addErrback(lambda _: None)
-                key.cancel()
+                keys.addErrback(lambda _: None)
+                keys.cancel()
                 raise
         except GatewayError:
             raise
         except Exception as error:
             raise self._unforeseen(error) from None
-        return Deferred.fromCoroutine(self._later(token, parts, trusted, key))
+        return Deferred.fromCoroutine(self._later(token, parts, trusted, keys))
 
-    async def _later(self, token: bytes, parts: Compact, trusted: _Trusted, key: Deferred[Any]) -> Identity:
+    async def _later(self, token: bytes, parts: Compact, trusted: _Trusted, keys: Deferred[Keys]) -> Identity:
         try:
-            return self._good(token, parts, trusted, await key)
+            return self._good(token, parts, trusted, await keys)
         except (CancelledError, GatewayError):
             raise
         except Exception as error:
@@ -142,8 +142,8 @@ class Tokens:
             raise TokenRefusedError("token_algorithm")
         return trusted
 
-    def _good(self, token: bytes, parts: Compact, trusted: _Trusted, key: Any) -> Identity:
-        if not is_signed(parts.algorithm, key, parts.signed, parts.signature):
+    def _good(self, token: bytes, parts: Compact, trusted: _Trusted, keys: Keys) -> Identity:
+        if not any(is_signed(parts.algorithm, key, parts.signed, parts.signature) for key in keys):
             raise TokenRefusedError("token_signature")
         identity = claims.identity_of(parts.claims, trusted.terms, self._wall())
         self._check(identity)
