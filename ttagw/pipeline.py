@@ -17,7 +17,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ttagw.errors import ClientClosedError, GatewayError, InternalError
-from ttagw.model import BodySource, Exchange, Reply
+from ttagw.model import BodySource, Exchange, Fields, Reply
+from ttagw.problem import Support
 
 Enter = Callable[[Exchange], "Reply | Deferred[Reply | None] | None"]
 Leave = Callable[[Exchange, Reply], None]
@@ -47,6 +48,9 @@ class SafeAnswer(Protocol):
     def reply(self, exchange: Exchange, error: GatewayError) -> Reply:
         """The answer, whatever is down."""
 
+    def support(self, exchange: Exchange) -> tuple[Support, Fields]:
+        """Help for the person's region, and the header fields that go with it."""
+
 
 class Route:
     """One route with everything about it prepared: its layers and what its innermost step is.
@@ -59,6 +63,7 @@ class Route:
         "enters",
         "fallback",
         "forward",
+        "help",
         "label",
         "leaves",
         "leaving",
@@ -76,6 +81,8 @@ class Route:
         self.max_body = max_body
         self.timeout = timeout
         self.fallback: SafeAnswer | None = None
+        self.help: SafeAnswer | None = None
+        """What knows the help that is in errors which have some; see `GatewayError.helps`."""
         self.enters: tuple[Enter | None, ...] = ()
         self.leaves: tuple[Leave | None, ...] = ()
         self.leaving = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,8 +14,16 @@ TYPE_BASE = "https://docs.tta.example/errors#"
 _encode = msgspec.json.Encoder().encode
 
 
-def problem(error: GatewayError, request_id: str) -> bytes:
-    """The document that says `error`, as JSON."""
+class Support(NamedTuple):
+    """Help in one region."""
+
+    text: str
+    hotline: str
+    region: str
+
+
+def problem(error: GatewayError, request_id: str, support: Support | None = None) -> bytes:
+    """The document that says `error`, as JSON, with help in it where there is some."""
     document: dict[str, Any] = {
         **error.more,
         "type": TYPE_BASE + error.code,
@@ -28,6 +36,8 @@ def problem(error: GatewayError, request_id: str) -> bytes:
     }
     if error.retry_after is not None:
         document["retry_after"] = error.retry_after
+    if support is not None:
+        document["support"] = support._asdict()
     if isinstance(error, InvalidDocumentError):
         document["errors"] = [{"field": field, "message": message} for field, message in error.errors]
     return _encode(document) + b"\n"

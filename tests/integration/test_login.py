@@ -58,6 +58,14 @@ def test_after_five_failures_an_account_has_to_pause_whether_it_exists_or_not(ga
         assert tries(gateway, spelt, PASSWORD, somewhere()).status == 429
 
 
+def test_who_is_locked_out_by_somebody_else_finds_help(gateway: Gateway) -> None:
+    pause(gateway, "victim")
+    paused = tries(gateway, "victim", PASSWORD, somewhere())
+    assert (paused.status, paused.value(b"x-crisis-support")) == (429, b"available")
+    assert paused.value(b"x-crisis-hotline") == b"988"
+    assert json.loads(paused.body)["support"] == {"text": "Call 988.", "hotline": "988", "region": "US"}
+
+
 def test_the_words_cookies_and_fields_of_the_service_are_not_in_a_refusal(gateway: Gateway) -> None:
     for name in ("ida", "nobody-else"):
         answer = tries(gateway, name, address=somewhere())

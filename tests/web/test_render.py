@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ttagw.errors import GatewayError, MethodNotAllowedError, UpstreamUnavailableError, catalogue
+from ttagw.errors import GatewayError, LoginPausedError, MethodNotAllowedError, UpstreamUnavailableError, catalogue
 from ttagw.model import Reply
+from ttagw.problem import Support
 from ttagw.testing import exchange
 from ttagw.web.render import TYPE_BASE, render
 
@@ -119,3 +120,42 @@ def test_an_id_that_is_no_uuid_is_a_fragment() -> None:
     made = exchange()
     made.id = b"from-a-proxy/1"
     assert json.loads(render(made, GatewayError()).body or b"")["instance"] == "#from-a-proxy/1"
+
+
+class Helping:
+    """Knows one number to call, or none."""
+
+    def __init__(self, hotline: str) -> None:
+        self.hotline = hotline
+
+    def reply(self, exchange: object, error: GatewayError) -> Reply:
+        raise AssertionError("it stands in for nothing here")
+
+    def support(self, exchange: object) -> tuple[Support, list[tuple[bytes, bytes]]]:
+        return Support("You are <not> alone.", self.hotline, "US"), [(b"x-crisis-support", b"available")]
+
+
+@pytest.mark.parametrize("hotline", ["98 8", ""])
+def test_who_is_locked_out_finds_help_in_every_form(hotline: str) -> None:
+    def ask(error: GatewayError, accept: bytes) -> tuple[Reply, str]:
+        made = exchange(fields=((b"Accept", accept),))
+        made.route.help = Helping(hotline)
+        reply = render(made, error)
+        return reply, (reply.body or b"").decode()
+
+    reply, text = ask(LoginPausedError(retry_after=1800), b"*/*")
+    assert (reply.status, dict(reply.fields)[b"x-crisis-support"]) == (429, b"available")
+    assert dict(reply.fields)[b"retry-after"] == b"1800"
+    assert json.loads(text)["support"] == {"text": "You are <not> alone.", "hotline": hotline, "region": "US"}
+    assert json.loads(text)["code"] == "login_paused"
+    page = ask(LoginPausedError(), b"text/html")[1]
+    assert "You are &lt;not&gt; alone." in page
+    assert ('<a href="tel:988">98 8</a>' in page) == bool(hotline)
+    assert f"You are <not> alone.\n{hotline}".strip() + "\n429 " in ask(LoginPausedError(), b"text/plain")[1]
+    reply, text = ask(MethodNotAllowedError(), b"*/*")
+    assert b"x-crisis-support" not in dict(reply.fields)
+    assert "support" not in json.loads(text)
+
+
+def test_without_help_there_is_none() -> None:
+    assert "support" not in json.loads(rendered(LoginPausedError())[0].body or b"")

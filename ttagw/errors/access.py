@@ -163,6 +163,8 @@ class LoginPausedError(GatewayError):
     title = "This is a good moment for a pause"
     detail = "Several attempts did not work. Signing in is possible again after the time that Retry-After says."
     blame = Blame.CLIENT
+    # Anybody can bring this about for somebody else, who may need help just now.
+    helps = True
 
 
 class LoginUnclearError(GatewayError):

@@ -26,6 +26,9 @@ class GatewayError(Exception):
     close: ClassVar[bool] = False
     """Whether the client's connection ends after this answer, because its framing can no longer be trusted."""
 
+    helps: ClassVar[bool] = False
+    """Whether help for the person's region is in it, where any is configured: it may be all that they can reach."""
+
     def __init__(
         self,
         reason: str = "",

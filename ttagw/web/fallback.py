@@ -15,6 +15,7 @@ import msgspec
 from ttagw.core.negotiation import preferred
 from ttagw.errors import GatewayError
 from ttagw.model import Exchange, Fields, Reply
+from ttagw.problem import Support
 
 _OFFERS = ("application/problem+json", "application/json", "text/html", "text/plain")
 _encode = msgspec.json.Encoder().encode
@@ -67,17 +68,14 @@ class Fallback:
     def reply(self, exchange: Exchange, error: GatewayError) -> Reply:
         """The answer, in the form that the request's `Accept` prefers; `error` is what it stands in for."""
         self.given += 1
-        region, help_ = self._region(exchange)
+        support, fields = self.support(exchange)
         accept = exchange.value(b"accept")
         offer = _OFFERS[0] if accept is None else preferred(accept, _OFFERS) or _OFFERS[0]
         if offer == _OFFERS[0] and self._status < 400:
             # A problem document says that something went wrong, and this status says that it did not.
             offer = "application/json"
         request_id = exchange.id.decode("ascii")
-        body, kind = self._body(offer, error, region, help_, request_id)
-        fields: Fields = [(b"x-crisis-support", b"available")]
-        if help_.hotline:
-            fields.append((b"x-crisis-hotline", help_.hotline.encode("latin-1", "replace")))
+        body, kind = self._body(offer, error, support, request_id)
         if error.retry_after is not None and self._status >= 400:
             fields.append((b"retry-after", b"%d" % error.retry_after))
         fields += [
@@ -92,6 +90,14 @@ class Fallback:
             fields.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
         return Reply(self._status, fields, body, reason=error.reason)
 
+    def support(self, exchange: Exchange) -> tuple[Support, Fields]:
+        """Help for the person's region, and the header fields that go with it."""
+        region, help_ = self._region(exchange)
+        fields: Fields = [(b"x-crisis-support", b"available")]
+        if help_.hotline:
+            fields.append((b"x-crisis-hotline", help_.hotline.encode("latin-1", "replace")))
+        return Support(help_.text, help_.hotline, region), fields
+
     def _region(self, exchange: Exchange) -> tuple[str, Help]:
         if self._header:
             value = exchange.value(self._header)
@@ -101,7 +107,7 @@ class Fallback:
                     return found
         return self._regions[self._default]
 
-    def _body(self, offer: str, error: GatewayError, region: str, help_: Help, request_id: str) -> tuple[bytes, str]:
+    def _body(self, offer: str, error: GatewayError, help_: Support, request_id: str) -> tuple[bytes, str]:
         if offer == "text/html":
             number = escape(help_.hotline)
             # A link must not have the spaces that make a number easy to read (RFC 3966 §3).
@@ -120,7 +126,7 @@ class Fallback:
             "request_id": request_id,
             "code": error.code,
             **error.more,
-            "support": {"text": help_.text, "hotline": help_.hotline, "region": region},
+            "support": help_._asdict(),
         }
         if error.retry_after is not None:
             document["retry_after"] = error.retry_after

@@ -11,7 +11,7 @@ from html import escape
 from ttagw.core.negotiation import preferred
 from ttagw.errors import GatewayError
 from ttagw.model import Exchange, Fields, Reply
-from ttagw.problem import TYPE_BASE, problem
+from ttagw.problem import TYPE_BASE, Support, problem
 
 __all__ = ["TYPE_BASE", "render"]
 
@@ -21,7 +21,7 @@ _PAGE = """<!doctype html> <html lang="en"><head><meta charset="utf-8"><meta nam
 content="width=device-width, initial-scale=1"> <title>{title}</title> <style>body{{font:18px/1.6
 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1.5em;color:#233;background:#f7f8f6}}
 h1{{font-size:1.4em;font-weight:600}}small{{color:#677}}</style></head>
-<body><h1>{title}</h1><p>{detail}</p>{again}<p><small>{status} · {code} · {request_id}</small></p></body></html>
+<body><h1>{title}</h1><p>{detail}</p>{again}{help}<p><small>{status} · {code} · {request_id}</small></p></body></html>
 """
 
 
@@ -31,19 +31,24 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
     if fallback is not None and error.status >= 500:
         return fallback.reply(exchange, error)
     fields: Fields = list(error.fields)
+    support = None
+    if error.helps and exchange.route.help is not None:
+        support, more = exchange.route.help.support(exchange)
+        fields += more
     if error.retry_after is not None:
         fields.append((b"retry-after", b"%d" % error.retry_after))
     request_id = exchange.id.decode("ascii")
     accept = exchange.value(b"accept")
     offer = _OFFERS[0] if accept is None else preferred(accept, _OFFERS) or _OFFERS[0]
     if offer == "text/html":
-        body = _page(error, request_id)
+        body = _page(error, request_id, support)
         kind = b"text/html; charset=utf-8"
     elif offer == "text/plain":
-        body = f"{error.title}\n{error.text}\n{error.status} {error.code} {request_id}\n".encode()
+        help_ = "" if support is None else "".join([f"{each}\n" for each in support[:2] if each])
+        body = f"{error.title}\n{error.text}\n{help_}{error.status} {error.code} {request_id}\n".encode()
         kind = b"text/plain; charset=utf-8"
     else:
-        body = problem(error, request_id)
+        body = problem(error, request_id, support)
         kind = offer.encode("ascii")
     fields += [
         (b"date", formatdate(usegmt=True).encode("ascii")),
@@ -58,13 +63,21 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
     return Reply(error.status, fields, body, reason=error.reason)
 
 
-def _page(error: GatewayError, request_id: str) -> bytes:
+def _page(error: GatewayError, request_id: str, support: Support | None) -> bytes:
     again = "" if error.retry_after is None else f"<p>Trying again in {error.retry_after} seconds is a good idea.</p>"
     return _PAGE.format(
         title=escape(error.title),
         detail=escape(error.text),
         again=again,
+        help="" if support is None else _help(support),
         status=error.status,
         code=escape(error.code),
         request_id=escape(request_id),
     ).encode()
+
+
+def _help(support: Support) -> str:
+    # A link must not have the spaces that make a number easy to read (RFC 3966 §3).
+    number = escape(support.hotline)
+    call = f'<p><a href="tel:{"".join(number.split())}">{number}</a></p>' if number else ""
+    return f"<p>{escape(support.text)}</p>{call}"
