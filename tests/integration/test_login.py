@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -213,11 +214,12 @@ def test_an_invalid_grant_is_a_failure_like_any_other(gateway: Gateway, origin: 
     body = b'{"error": "invalid_grant"}'
 
     def grant(talk: Talk, request: Request) -> None:
-        talk.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body))
-        talk.send(body)
+        said = gzip.compress(body) if request.value(b"accept-encoding") == b"gzip" else body
+        talk.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(said))
+        talk.send(said)
 
     origin.on(b"/login/grant", grant)
-    login = post("/login/grant", b"username=granted&password=x", f"X-Forwarded-For: {here}")
+    login = post("/login/grant", b"username=granted&password=x", f"X-Forwarded-For: {here}", "Accept-Encoding: gzip")
     other = tries(gateway, "nobody-granted", address=somewhere())
     for _ in range(5):
         assert same(once(gateway.port, login)) == same(other)

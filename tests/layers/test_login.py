@@ -197,6 +197,13 @@ def test_what_the_service_might_read_in_another_way_never_reaches_it(
     assert run.connection.attempt is None
 
 
+def test_the_service_is_not_asked_to_compress_what_is_read_here() -> None:
+    run = Run()
+    run.exchange.fields = [(b"accept-ENCODING", b"gzip"), (b"Accept", b"*/*"), (b"Accept-Encoding", b"br")]
+    run.start()
+    assert run.exchange.fields == [(b"Accept", b"*/*"), (b"Accept-Encoding", b"identity")]
+
+
 def test_a_name_in_the_query_counts_too() -> None:
     run = Run(body=b"username=decoy&password=x")
     run.exchange.query = b"username=mira"

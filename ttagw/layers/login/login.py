@@ -73,6 +73,9 @@ class Login:
             exchange.deadline = 0.0
             await self._grid.point(since)
             raise
+        # What a service says about a login is read here: it must not be compressed because the client likes that.
+        exchange.fields = [each for each in exchange.fields if each[0].lower() != b"accept-encoding"]
+        exchange.fields.append((b"Accept-Encoding", b"identity"))
         exchange.on_end.append(lambda _: ticket.over())
         exchange.notes = {**(exchange.notes or {}), _NOTE: ticket}
 
