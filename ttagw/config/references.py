@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import clients
+from ttagw.config import clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -42,7 +42,7 @@ def check(config: Config) -> list[Finding]:
 
 
 def notices(config: Config) -> list[Finding]:
-    """Every key that is as it should be, and has no effect beside another one."""
+    """Every key that is as it should be, and has no effect beside another one, or an unexpected one."""
     found = [(("services", name, *key), text) for name, each in config.services.items() for key, text in _idle(each)]
     found += [
         (("routes", index, "hedge"), "has no effect: it is for GET, which is not among the methods")
@@ -50,6 +50,7 @@ def notices(config: Config) -> list[Finding]:
         if route.hedge and route.methods and "GET" not in route.methods
     ]
     found += clients.notices(config)
+    found += logins.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [
