@@ -16,7 +16,7 @@ from tests.integration.kit.raw import Answer, once, post
 SLOW = 0.12
 """Seconds that it takes to find a password wrong."""
 PASSWORD = "a good one"
-ACCOUNTS = frozenset(("mira", "ana", "eva", "ida", "tom", "ute"))
+ACCOUNTS = frozenset(("mira", "ana", "eva", "ida", "tom", "ute", "leo"))
 HELP = {"status": 503, "default_region": "US", "regions": {"US": {"text": "Call 988.", "hotline": "988"}}}
 LONG = {"failures": 5, "window": "15m", "lasts": "30m"}
 
