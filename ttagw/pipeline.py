@@ -73,6 +73,7 @@ class Route:
         "enters",
         "fallback",
         "forward",
+        "help",
         "label",
         "leaves",
         "leaving",
@@ -90,6 +91,8 @@ class Route:
         self.max_body = max_body
         self.timeout = timeout
         self.fallback: SafeAnswer | None = None
+        self.help: SafeAnswer | None = None
+        """What offers help beside errors where nothing stands in for them."""
         self.enters: tuple[Enter | None, ...] = ()
         self.leaves: tuple[Leave | None, ...] = ()
         self.leaving = False

@@ -168,6 +168,9 @@ class Gateway(MultiService):
         route = Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
         services = [self._config.services[name] for name in (config.split or (config.service,))]
         route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)
+        if config.login:
+            # Who cannot sign in can reach nothing else here, whatever service would have helped.
+            route.help = route.fallback or next(iter(self.fallbacks.values()), None)
         return route
 
     def _keys(self) -> Keys | None:

@@ -8,6 +8,7 @@ import pytest_twisted
 from tests.admin.revoking import DAY, at, serving, unsigned
 from tests.admin.test_services import problem
 from ttagw.admin.revocation_documents import LONGEST, MOST_TOKEN
+from ttagw.auth.claims import LONGEST_ID
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from ttagw.admin.revocation_documents import LONGEST, MOST_TOKEN
         ({"jti": "a", "more": 1}, ["more"]),
         ({"jti": ""}, ["jti"]),
         ({"jti": 7}, ["jti"]),
-        ({"jti": "a" * 256}, ["jti"]),
+        ({"jti": "a" * (LONGEST_ID + 1)}, ["jti"]),
         ({"jti": "a\nb"}, ["jti"]),
         ({"user": "a b"}, ["user"]),
         ({"user": "é"}, ["user"]),
@@ -92,3 +93,9 @@ async def test_a_question_that_cannot_be_answered_names_the_field(query: str, fi
         answer = await served.ask("GET", query=query)
         assert problem(answer) == (400, "invalid_document")
         assert [each["field"] for each in answer.json["errors"]] == fields
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_id_that_a_token_may_have_can_be_revoked() -> None:
+    async with serving() as served:
+        assert (await served.ask("POST", {"jti": "a" * LONGEST_ID})).status == 201

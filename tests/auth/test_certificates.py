@@ -142,4 +142,14 @@ def test_one_that_cannot_be_read_is_of_nobody() -> None:
         def extensions(self) -> object:
             raise ValueError("error parsing asn1 value")
 
-    assert Certificates([client("cn:core")], ROLES).owner(Broken()) is None  # type: ignore[arg-type]
+    known = Certificates([client("cn:core")], ROLES)
+    assert known.identify(Connection(Broken()).exchange) is None  # type: ignore[arg-type]
+
+
+def test_one_that_openssl_takes_and_nobody_else_is_of_nobody() -> None:
+    def show() -> x509.Certificate:
+        raise ValueError("error parsing asn1 value")
+
+    connection = exchange()
+    connection.peer.certificate = show
+    assert Certificates([client("cn:core")], ROLES).identify(connection) is None

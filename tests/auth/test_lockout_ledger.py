@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from tests.auth.test_lockouts import HERE, MIRA, RULES, now
 from tests.twisted_hygiene import Failures
 from ttagw.auth.lockout_entry import decode, encode
-from ttagw.auth.lockout_ledger import COMPARE, LAST, PREFIX, RETRY, SECRET, LockoutLedger
+from ttagw.auth.lockout_ledger import COMPARE, LAST, PARTS, PREFIX, RETRY, SECRET, LockoutLedger
 from ttagw.auth.lockout_table import Table
 from ttagw.auth.lockouts import Lockouts
 from ttagw.core.lockout import Mark, State
@@ -35,6 +35,9 @@ class Kept(MemoryStore):
         self.full = False
         self.deaf = False
         self.asked = 0
+        self.most = 10_000
+        self.scans = 0
+        self.held: dict[str, Deferred[None]] = {}
         self.slow: Deferred[None] | None = None
         tell = self.watch
         self.watch = lambda prefix, notice: tell(prefix, lambda *word: None if self.deaf else notice(*word))
@@ -57,6 +60,17 @@ class Kept(MemoryStore):
         if self.full:
             raise StoreRefusedError("full")
         return await super().swap(key, expected, value, ttl)
+
+    async def scan(self, prefix: str) -> Any:
+        self.scans += 1
+        held = self.held.pop(prefix.removeprefix(PREFIX), None)
+        if held is not None:
+            await held
+        found = await super().scan(prefix)
+        if len(found) > self.most:
+            self.standing.down("timeout")
+            raise StoreAwayError("timeout")
+        return found
 
     def all(self) -> dict[str, bytes]:
         return {key: kept.value for key, kept in self._kept.items()}
@@ -397,6 +411,51 @@ def test_many_are_taken_up_without_keeping_everybody_else_waiting() -> None:
     assert len(two.lockouts.table) == 500
     one.stop()
     two.stop()
+
+
+def test_more_than_the_store_can_tell_in_one_operation_is_still_shared() -> None:
+    world = World()
+    world.store.most = 60
+    one = world.gateway()
+    for number in range(500):
+        one.fail(Who("account", b"%016d" % number))
+    two = world.gateway()
+    world.clock.pump([0.0] * 5)
+    assert world.store.state.up
+    assert len(two.lockouts.table) == 500
+    two.fail(MIRA, times=RULES.failures)
+    assert one.paused(MIRA)
+    one.stop()
+    two.stop()
+
+
+def test_what_fails_while_all_is_compared_does_not_wait_for_the_end() -> None:
+    world = World()
+    one = world.gateway()
+    held: dict[str, Deferred[None]] = {PARTS[9]: Deferred(), PARTS[-1]: Deferred()}
+    world.store.held = dict(held)
+    two = world.gateway()
+    two.fail(MIRA, times=RULES.failures)
+    assert not one.paused(MIRA)
+    held[PARTS[9]].callback(None)
+    assert one.paused(MIRA)
+    held[PARTS[-1]].callback(None)
+    one.stop()
+    two.stop()
+
+
+def test_a_stop_does_not_wait_until_all_is_compared() -> None:
+    world = World()
+    one = world.gateway()
+    held: Deferred[None] = Deferred()
+    world.store.held = {PARTS[3]: held}
+    world.clock.advance(COMPARE + RETRY)
+    stopping = Deferred.fromCoroutine(one.ledger.stop())
+    world.clock.advance(LAST)
+    scans = world.store.scans
+    held.callback(None)
+    assert stopping.called
+    assert world.store.scans == scans
 
 
 def test_what_waits_to_be_written_is_bounded() -> None:

@@ -60,12 +60,20 @@ def test_a_number_is_an_account_too() -> None:
 
 
 def test_of_several_those_that_any_service_could_mean_count() -> None:
-    assert accounts_in(b'{"u": "a", "U": "b", "u": "c"}', "u") == ("a", "c")
-    assert accounts_in(b"u=a&u=b&u=c", "u") == ("a", "c")
+    assert accounts_in(b'{"U": "a", "u": "b", "U": "c"}', "u") == ("a", "b", "c")
+    assert accounts_in(b"u=a&u=b&u=c", "u") == ("a", "b", "c")
     assert accounts_in(b'{"u": "a", "u": "A"}', "u") == ("a",)
 
 
-@given(st.text(min_size=1))
+def test_a_body_that_is_json_and_a_form_counts_as_both() -> None:
+    assert accounts_in(b'{"u": "decoy", "x": "&u=mira&"}', "u") == ("decoy", "mira")
+
+
+def test_a_name_in_the_query_counts_because_some_services_prefer_it() -> None:
+    assert accounts_in(b"u=decoy", "u", b"x=1&u=Mira") == ("decoy", "mira")
+
+
+@given(st.text(min_size=1).filter(lambda name: "&" not in name))
 def test_json_and_forms_name_the_same_account(name: str) -> None:
     form = b"u=" + b"".join([b"%%%02x" % byte for byte in name.encode("utf-8", "replace")])
     named = name.encode("utf-8", "replace").decode()
@@ -75,7 +83,6 @@ def test_json_and_forms_name_the_same_account(name: str) -> None:
 @given(st.binary(max_size=200))
 def test_nothing_that_is_sent_is_too_much(body: bytes) -> None:
     accounts = accounts_in(body, "u")
-    assert len(accounts) <= 2
     assert len(who("192.0.2.1", accounts)) == 1 + len(accounts)
 
 

@@ -177,6 +177,43 @@ def test_without_an_account_the_address_alone_counts(body: bytes) -> None:
     assert Run(body=body).start().admission.asked == [who("192.0.2.7", ())]
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "encoding", "status", "reason"),
+    [
+        (BODY + b"x", b"application/json", b"", 400, "login_body"),
+        (b'{"Username": "a", "username": "mira", "USERNAME": "b"}', b"application/json", b"", 400, "login_names"),
+        (BODY, b"application/json", b"gzip", 415, "login_encoding"),
+        (BODY, b"multipart/form-data; boundary=b", b"", 415, "login_media_type"),
+    ],
+)
+def test_what_the_service_might_read_in_another_way_never_reaches_it(
+    body: bytes, kind: bytes, encoding: bytes, status: int, reason: str
+) -> None:
+    run = Run(body=body)
+    run.exchange.fields = [(b"Content-Type", kind), *([(b"Content-Encoding", encoding)] if encoding else [])]
+    run.start()
+    assert (run.status, run.exchange.reason) == (status, reason)
+    assert run.admission.asked == []
+    assert run.connection.attempt is None
+
+
+def test_the_service_is_not_asked_to_compress_what_is_read_here() -> None:
+    run = Run()
+    run.exchange.fields = [(b"accept-ENCODING", b"gzip"), (b"Accept", b"*/*"), (b"Accept-Encoding", b"br")]
+    run.start()
+    assert run.exchange.fields == [(b"Accept", b"*/*"), (b"Accept-Encoding", b"identity")]
+
+
+def test_a_name_in_the_query_counts_too() -> None:
+    run = Run(body=b"username=decoy&password=x")
+    run.exchange.query = b"username=mira"
+    assert run.start().admission.asked == [who("192.0.2.7", ("decoy", "mira"))]
+
+
+def test_whatever_the_method_a_login_counts() -> None:
+    assert Run(b"PATCH").start().admission.asked == [who("192.0.2.7", ("mira",))]
+
+
 def test_without_a_body_the_address_alone_counts() -> None:
     run = Run(body=b"").start()
     assert run.admission.asked == [who("192.0.2.7", ())]

@@ -185,3 +185,15 @@ def test_without_a_safe_answer_an_error_offers_no_help() -> None:
     assert b"x-crisis-support" not in fields
     assert "support" not in json.loads(reply.body or b"")
     assert fields[b"vary"] == b"accept"
+
+
+def test_a_login_offers_the_help_of_another_service() -> None:
+    asked = exchange(fields=((b"Accept", b"*/*"),))
+    asked.route.help = Fallback(Settings.model_validate({"regions": {"US": {"text": US, "hotline": "988"}}}))
+    reply = render(asked, LoginPausedError(retry_after=1800))
+    assert (reply.status, dict(reply.fields)[b"x-crisis-hotline"]) == (429, b"988")
+    assert dict(reply.fields)[b"retry-after"] == b"1800"
+    document = json.loads(reply.body or b"")
+    assert (document["code"], document["support"]["text"]) == ("login_paused", US)
+    asked.route.help = Fallback(Settings.model_validate({"status": 200, "regions": {"US": {"text": US}}}))
+    assert render(asked, UpstreamUnavailableError()).status == 503

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from pydantic import AfterValidator, BeforeValidator
 
+from ttagw.auth.claims import LONGEST_ID
 from ttagw.auth.keyfile import KeyName
 from ttagw.auth.revocations import Terms
 from ttagw.config.base import Matches, Section
@@ -60,8 +61,8 @@ def written(moment: float) -> str | None:
 
 
 def _printable(value: str) -> str:
-    if not 0 < len(value) <= 255 or not value.isprintable():
-        raise ValueError("expected 1 to 255 characters that print")
+    if not 0 < len(value) <= LONGEST_ID or not value.isprintable():
+        raise ValueError(f"expected 1 to {LONGEST_ID} characters that print")
     return value
 
 

@@ -46,19 +46,21 @@ class Certificates:
         read = peer.certificate
         if read is not None:
             peer.certificate = None
-            certificate = read()
-            if certificate is not None:
-                peer.identity = self.owner(certificate)
+            peer.identity = self._owner_of(read)
         identity = peer.identity
         return identity if identity is not None and identity.begins <= self._wall() < identity.ends else None
 
-    def owner(self, certificate: x509.Certificate) -> Identity | None:
-        """Whose it is: the first of the clients that it matches."""
+    def _owner_of(self, read: Callable[[], x509.Certificate | None]) -> Identity | None:
         try:
-            says = names_in(certificate)
+            certificate = read()
+            return None if certificate is None else self.owner(certificate)
         except Unreadable:
             self.log.warn("a certificate of a client cannot be read, and so it is of nobody")
             return None
+
+    def owner(self, certificate: x509.Certificate) -> Identity | None:
+        """Whose it is: the first of the clients that it matches. Raises `Unreadable`."""
+        says = names_in(certificate)
         client = next((each for match, each in self._clients if match in says), None)
         if client is None:
             return None

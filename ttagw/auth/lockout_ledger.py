@@ -18,10 +18,12 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ttagw.auth.lockout_entry import decode, encode
-from ttagw.auth.lockouts import Lockouts
+from ttagw.auth.lockouts import KINDS, Lockouts
 from ttagw.core.lockout import State, news
 
 PREFIX = "lockouts/"
+PARTS = tuple([f"{kind}/{digit}" for kind in KINDS for digit in "0123456789abcdef"])
+"""Beginnings of names that are compared one after the other: all of them are too much for one operation's deadline."""
 SECRET = "lockout-secret"  # noqa: S105 - where it is, not what it is
 
 RETRY = 2.0
@@ -31,7 +33,7 @@ COMPARE = 60.0
 LAST = 1.0
 """Seconds for what is not written yet when the gateway stops."""
 _AT_ONCE = 200
-"""Entries that are looked at before everything else has its turn again."""
+"""Entries that are looked at before everything else has its turn again; and that are written between two parts."""
 
 
 class Values(Protocol):
@@ -79,6 +81,8 @@ class LockoutLedger:
         self._due = True
         """Whether all of it has to be compared."""
         self._compared = monotonic()
+        self._taken = 0
+        """Entries that were compared."""
         self._busy = False
         self._idle: list[Deferred[None]] = []
         """Those who wait until nothing is under way."""
@@ -180,14 +184,25 @@ class LockoutLedger:
         self._compared = self._monotonic()
 
     async def _compare_all(self) -> None:
-        stored = await self._store.scan(PREFIX)
-        for number, (key, raw) in enumerate(stored.items(), 1):
-            self._take(key, raw)
-            if not number % _AT_ONCE:
-                await self._breath()
+        known: dict[str, list[str]] = {part: [] for part in PARTS}
         for name in self._lockouts.table:
-            if PREFIX + name not in stored:
-                self._unwritten[name] = None
+            known[name[: name.index("/") + 2]].append(name)
+        for part in PARTS:
+            if self._monotonic() >= self._until:
+                return
+            await self._compare_part(part, known[part])
+            # What happens meanwhile must not wait for all the others.
+            for name in [name for name, _ in zip(self._unwritten, range(_AT_ONCE), strict=False)]:
+                await self._write(name)
+
+    async def _compare_part(self, part: str, known: list[str]) -> None:
+        stored = await self._store.scan(PREFIX + part)
+        for key, raw in stored.items():
+            self._take(key, raw)
+            self._taken += 1
+            if not self._taken % _AT_ONCE:
+                await self._breath()
+        self._unwritten.update(dict.fromkeys([name for name in known if PREFIX + name not in stored]))
 
     async def _agree(self) -> None:
         table = self._lockouts.table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import clients
+from ttagw.config import clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -54,6 +54,7 @@ def notices(config: Config) -> list[Finding]:
         if route.hedge and route.methods and "GET" not in route.methods
     ]
     found += clients.notices(config)
+    found += logins.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [

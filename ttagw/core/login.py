@@ -10,6 +10,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+from ttagw.core.login_form import is_object
+
+MOST_NAMED = 2
+"""Accounts that one login may name; who has typed a quotation mark into a form may seem to name two."""
+
 _REFUSALS = frozenset((401, 403, 404, 410, 423))
 """Statuses by which a service can say that a login is not good: wrong, not allowed, not there, gone, locked."""
 
@@ -39,21 +44,21 @@ def is_invalid_grant(body: bytes) -> bool:
     return ("error", "invalid_grant") in _pairs(body)
 
 
-def accounts_in(body: bytes, field: str) -> tuple[str, ...]:
-    """The accounts that a login names in `field`, normalised: of a JSON object, or of a form; whatever it says it is.
+def accounts_in(body: bytes, field: str, query: bytes = b"") -> tuple[str, ...]:
+    """The accounts that a login names in `field`, normalised: as a JSON object, as a form, and in its query.
 
-    Services differ in which of several they take, and in whether case matters: hence the first and the last of all
-    that could be meant, which is one in any honest login.
+    Services differ in which of several they take, whether case matters, and whether they believe what a body says it
+    is: hence all that could be meant, which is one in any honest login.
     """
     wanted = field.casefold()
-    values = [value for name, value in _pairs(body) or _form(body, wanted) if name.casefold() == wanted]
-    names = [name for value in values if (name := _normalised(value))]
-    return tuple(dict.fromkeys((names[0], names[-1]))) if names else ()
+    values = [value for name, value in _pairs(body) if name.casefold() == wanted]
+    values += [value for _, value in _form(body, wanted) + _form(query, wanted)]
+    return tuple(dict.fromkeys([name for value in values if (name := _normalised(value))]))
 
 
 def _pairs(body: bytes) -> list[tuple[str, object]]:
     """The members of a JSON object, in order; nothing if it is none."""
-    if body[:1] != b"{" and not body.lstrip(b"\xef\xbb\xbf \t\r\n\0\xfe\xff").startswith(b"{"):
+    if not is_object(body):
         return []
     try:
         found = json.loads(body, object_pairs_hook=list)

@@ -173,3 +173,23 @@ class LoginPausedError(GatewayError):
     title = "This is a good moment for a pause"
     detail = "Several attempts did not work. Signing in is possible again after the time that Retry-After says."
     blame = Blame.CLIENT
+
+
+class LoginUnclearError(GatewayError):
+    """A login of which services may differ in whom it names, so it cannot be said for whom a failure would count."""
+
+    status = 400
+    code = "login_unclear"
+    title = "It is not clear who is signing in"
+    detail = "What was sent is no JSON object and no form that names one account, so it was not passed on."
+    blame = Blame.CLIENT
+
+
+class LoginKindError(GatewayError):
+    """A login that is compressed, or neither JSON nor a form by what it says of itself."""
+
+    status = 415
+    code = "login_kind"
+    title = "Signing in works in another form"
+    detail = "A login is sent as JSON or as application/x-www-form-urlencoded, in UTF-8 and not compressed."
+    blame = Blame.CLIENT

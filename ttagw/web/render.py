@@ -35,7 +35,8 @@ def render(exchange: Exchange, error: GatewayError) -> Reply:
     fallback = exchange.route.fallback
     if fallback is not None and error.status >= 500:
         return fallback.reply(exchange, error)
-    support = None if fallback is None else fallback.support(exchange)
+    helping = fallback or exchange.route.help
+    support = None if helping is None or error.status >= 500 else helping.support(exchange)
     fields: Fields = list(error.fields)
     if support is not None:
         fields += support_fields(support)

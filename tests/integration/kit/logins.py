@@ -16,7 +16,8 @@ from tests.integration.kit.raw import Answer, once, post
 SLOW = 0.12
 """Seconds that it takes to find a password wrong."""
 PASSWORD = "a good one"
-ACCOUNTS = frozenset(("mira", "ana", "eva", "ida", "tom", "ute"))
+ACCOUNTS = frozenset(("mira", "ana", "eva", "ida", "tom", "ute", "leo"))
+HELP = {"status": 503, "default_region": "US", "regions": {"US": {"text": "Call 988.", "hotline": "988"}}}
 LONG = {"failures": 5, "window": "15m", "lasts": "30m"}
 
 
@@ -53,7 +54,8 @@ def gateway_for(
     folder.mkdir(exist_ok=True)
     routes = [route("/login/*", name="login", login="username"), route()]
     gateway = {"trusted_proxies": ["127.0.0.1/32"], "name": name, **about}
-    return Gateway(folder, {"s": service(origin.port)}, routes, gateway=gateway, auth={"lockout": dict(lockout)})
+    more: dict[str, Any] = {"auth": {"lockout": dict(lockout)}, "fallbacks": {"help": HELP}}
+    return Gateway(folder, {"s": service(origin.port)}, routes, gateway=gateway, **more)
 
 
 def attempt(name: str, password: str = "wrong", address: str = "198.51.100.1", *fields: str) -> bytes:
