@@ -101,7 +101,8 @@ def test_what_is_open_stays_open_while_the_store_is_away() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.floats(min_value=0.5, max_value=20.0), st.floats(min_value=-1e5, max_value=1e5)), max_size=12
+        st.tuples(st.integers(1, 40).map(lambda number: number / 2), st.floats(min_value=-1e5, max_value=1e5)),
+        max_size=12,
     ),
     st.booleans(),
 )
