@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ttagw.admin.documents import MOST_FAULTS, BreakerDocument, InstanceDocument, read
@@ -88,6 +88,7 @@ def test_no_document_makes_an_endless_answer() -> None:
     assert all(len(field) < 250 for field, _ in errors)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(FIELDS, JSON, max_size=6) | JSON)
 def test_any_document_is_a_record_or_a_list_of_faults(document: Any) -> None:
     try:

@@ -151,7 +151,7 @@ class Writer:
         return str(self._draw(st.sampled_from(forms)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), DOCUMENTS)
 def test_every_key_of_every_document_is_found(data: st.DataObject, document: dict[str, Any]) -> None:
     writer = Writer(data.draw)

@@ -382,4 +382,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

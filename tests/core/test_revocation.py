@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -199,3 +199,4 @@ def test_what_is_revoked_again_and_again_takes_no_more_room() -> None:
 
 
 TestBeside = Beside.TestCase
+TestBeside.settings = settings(max_examples=60, deadline=None)

@@ -205,7 +205,7 @@ request_fields = st.lists(st.tuples(st.sampled_from([b"v", b"w"]), st.sampled_fr
 request_hosts = st.sampled_from(["a.x.y", "c.x.y", "x.y", "h", ".x.y"])
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(
     st.lists(patterns, max_size=10),
     request_hosts,

@@ -130,7 +130,7 @@ CUTS = st.lists(st.integers(0, 100_000), max_size=30)
 BAD = st.sampled_from([case.data for case in (*SMUGGLING, *EDGE)])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(requests(), min_size=1, max_size=5), CUTS)
 def test_any_fragmentation_of_good_requests_gives_the_same_exchanges(stream: list[bytes], cuts: Cuts) -> None:
     one_by_one = exchanges(stream)
@@ -149,7 +149,7 @@ def test_repeated_heads_are_recognised_and_read_the_same(first: bytes, path: byt
     assert exchanges(stream) == exchanges([b"".join(stream)])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(requests(), max_size=2), BAD, CUTS)
 def test_any_fragmentation_of_a_bad_request_gives_the_same_refusal(before: list[bytes], bad: bytes, cuts: Cuts) -> None:
     data = b"".join(before) + bad
