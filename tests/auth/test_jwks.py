@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionRefusedError as RefusedError
-from twisted.logger import LogEvent, globalLogPublisher
 
 from tests.auth.published import NEW, OLD, URL, Here
 from tests.issuing import ISSUER, Signer, key_set
 from tests.twisted_hygiene import Failures
 from ttagw.auth.fetch import TIMEOUT, FetchError
 from ttagw.auth.jwks import ABSENT_FOR, ASK_EVERY, LONGEST_PAUSE, MOST_ABSENT, MOST_WAITING
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    texts: list[str] = []
-
-    def hear(event: LogEvent) -> None:
-        if event.get("log_namespace", "").startswith("ttagw.auth"):
-            texts.append(str(event["log_format"]).format(**event))
-
-    globalLogPublisher.addObserver(hear)
-    yield texts
-    globalLogPublisher.removeObserver(hear)
-
 
 # Known keys
 

@@ -221,7 +221,7 @@ def test_a_bad_file_changes_nothing_and_is_said_once(place: Place, said: list[st
 
 def test_it_is_looked_at_once_a_second(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
-    monkeypatch.setattr(module, "_signature", lambda path: looks.append(path))
+    monkeypatch.setattr(module, "signature", lambda path: looks.append(path))
     for _ in range(40):
         place.clock.advance(LOOK_EVERY / 4)
         place.keys.known(GOOD)

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from ttagw.auth import refusals as module
@@ -59,19 +56,6 @@ def reason(failure: Failure) -> str:
 @pytest.fixture
 def place() -> Place:
     return Place()
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    texts: list[str] = []
-
-    def hear(event: LogEvent) -> None:
-        if event.get("log_namespace", "").startswith("ttagw.auth"):
-            texts.append(str(event["log_format"]).format(**event))
-
-    globalLogPublisher.addObserver(hear)
-    yield texts
-    globalLogPublisher.removeObserver(hear)
 
 
 def test_after_so_many_refusals_an_address_waits(place: Place, said: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock as Timers
-from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from tests.auth.published import Fetches
@@ -86,19 +85,6 @@ class Here:
 @pytest.fixture
 def here(tmp_path: Path) -> Here:
     return Here(tmp_path)
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    texts: list[str] = []
-
-    def hear(event: LogEvent) -> None:
-        if event.get("log_namespace", "").startswith("ttagw.auth"):
-            texts.append(str(event["log_format"]).format(**event))
-
-    globalLogPublisher.addObserver(hear)
-    yield texts
-    globalLogPublisher.removeObserver(hear)
 
 
 def good(signer: Signer = RSA, now: float = NOW, **more: Any) -> bytes:

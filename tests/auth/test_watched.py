@@ -1,27 +1,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from twisted.logger import LogEvent, globalLogPublisher
 
 from ttagw.auth.watched import Watched, fault, read
 from ttagw.config import ConfigError
-
-
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    texts: list[str] = []
-
-    def hear(event: LogEvent) -> None:
-        if event.get("log_namespace", "").startswith("ttagw.auth"):
-            texts.append(str(event["log_format"]).format(**event))
-
-    globalLogPublisher.addObserver(hear)
-    yield texts
-    globalLogPublisher.removeObserver(hear)
 
 
 def used(file: Path) -> tuple[Watched, list[bytes]]:

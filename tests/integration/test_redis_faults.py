@@ -18,7 +18,7 @@ from tests.integration.kit.pace import Pace
 from tests.integration.kit.pair import IN_STEP, LONG, agree, store_up, two_gateways, unwritten
 from tests.integration.kit.process import free_port
 from tests.integration.kit.raw import get, once
-from tests.integration.kit.redis import Redis, ask
+from tests.integration.kit.redis import Redis, ask, killed, paused
 from tests.integration.kit.waiting import until
 
 BEYOND = 0.05
@@ -97,20 +97,6 @@ def shared(folder: Path, key: Key, origin: Origin) -> Iterator[tuple[Redis, Oper
         beating.start()
         yield redis, one, other
         beating.end()
-
-
-@contextmanager
-def killed(redis: Redis) -> Iterator[None]:
-    redis.kill()
-    yield
-    redis.start()
-
-
-@contextmanager
-def paused(redis: Redis) -> Iterator[None]:
-    redis.child.signal(signal.SIGSTOP)
-    yield
-    redis.child.signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from tests.integration.kit.operated import Operator
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.pair import IN_STEP
 from tests.integration.kit.raw import get, once
-from tests.integration.kit.redis import Redis
+from tests.integration.kit.redis import Redis, killed, paused
 from tests.integration.kit.revoking import EVERYWHERE, People, TokenPace, asked, asking, lift, revoke, state, two_asking
 from tests.integration.kit.waiting import until
 
@@ -39,20 +38,6 @@ def shared(folder: Path, people: People, origin: Origin) -> Iterator[tuple[Redis
     # It keeps nothing on its disk: killed, it has lost everything that it was told.
     with Redis(folder / "redis") as redis, two_asking(folder, people, origin, redis.url) as (one, other):
         yield redis, one, other
-
-
-@contextmanager
-def killed(redis: Redis) -> Iterator[None]:
-    redis.kill()
-    yield
-    redis.start()
-
-
-@contextmanager
-def paused(redis: Redis) -> Iterator[None]:
-    redis.child.signal(signal.SIGSTOP)
-    yield
-    redis.child.signal(signal.SIGCONT)
 
 
 @contextmanager

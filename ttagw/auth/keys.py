@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from ttagw.auth import argon2, keyfile
 from ttagw.auth.keyfile import LONGEST_KEY, Entry, name_in
+from ttagw.auth.watched import signature
 from ttagw.config.faults import ConfigError
 from ttagw.errors import CheckingBusyError, CredentialsRefusedError
 
@@ -91,7 +92,7 @@ class Keys:
         self._randbytes = randbytes
         self._matches = matches
         self._secret = randbytes(32)
-        self._seen = _signature(path)
+        self._seen = signature(path)
         self._looked = monotonic()
         self._generation = 0
         self._waiting: dict[tuple[int, bytes], list[Deferred[int]]] = {}
@@ -126,7 +127,7 @@ class Keys:
         if now - self._looked < LOOK_EVERY:
             return
         self._looked = now
-        seen = _signature(self._path)
+        seen = signature(self._path)
         if seen == self._seen:
             return
         self._seen = seen
@@ -254,12 +255,3 @@ def keys_from(reactor: Any, path: str) -> Keys:
 
 def _place(matches: Matches, key: bytes, hashes: tuple[str, ...]) -> int:
     return next((place for place, phc in enumerate(hashes) if matches(key, phc)), -1)
-
-
-def _signature(path: str) -> tuple[int, int, int] | None:
-    """What is another whenever a file is another."""
-    try:
-        about = os.stat(path)
-    except OSError:
-        return None
-    return about.st_mtime_ns, about.st_ino, about.st_size

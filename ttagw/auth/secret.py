@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from twisted.logger import Logger
 
+from ttagw.auth.watched import signature
 from ttagw.config.faults import ConfigError, Fault
 from ttagw.config.files import SHORTEST_SECRET
 
@@ -25,7 +25,7 @@ class SecretFile:
         self._path = path
         self._monotonic = monotonic
         self._looked = monotonic()
-        self._seen = _signature(path)
+        self._seen = signature(path)
         try:
             self._value = _read(path)
         except ValueError as error:
@@ -36,7 +36,7 @@ class SecretFile:
         now = self._monotonic()
         if now - self._looked >= LOOK_EVERY:
             self._looked = now
-            seen = _signature(self._path)
+            seen = signature(self._path)
             if seen != self._seen:
                 self._seen = seen
                 self._read_again()
@@ -60,12 +60,3 @@ def _read(path: str) -> bytes:
     if len(secret) < SHORTEST_SECRET:
         raise ValueError(f"expected a secret of {SHORTEST_SECRET} bytes or more")
     return secret
-
-
-def _signature(path: str) -> tuple[int, int, int] | None:
-    """What is another whenever a file is another."""
-    try:
-        about = os.stat(path)
-    except OSError:
-        return None
-    return about.st_mtime_ns, about.st_ino, about.st_size

@@ -21,12 +21,12 @@ class Watched:
         self._path = path
         self._most = most
         self._use = use
-        self._seen = _signature(path)
+        self._seen = signature(path)
         use(read(path, most))
 
     def look(self) -> None:
         """Read it again if it has changed."""
-        seen = _signature(self._path)
+        seen = signature(self._path)
         if seen == self._seen:
             return
         self._seen = seen
@@ -63,7 +63,7 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _signature(path: str) -> tuple[int, int, int] | None:
+def signature(path: str) -> tuple[int, int, int] | None:
     """What is another whenever a file is another."""
     try:
         about = os.stat(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -83,3 +85,19 @@ def ask(connection: socket.socket, *command: str) -> bytes:
             raise ConnectionResetError
         data += more
     return data.partition(b"\r\n")[0][1:]
+
+
+@contextmanager
+def killed(redis: Redis) -> Iterator[None]:
+    """It is gone at once, and comes back."""
+    redis.kill()
+    yield
+    redis.start()
+
+
+@contextmanager
+def paused(redis: Redis) -> Iterator[None]:
+    """It takes connections and says nothing."""
+    redis.child.signal(signal.SIGSTOP)
+    yield
+    redis.child.signal(signal.SIGCONT)
