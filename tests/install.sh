@@ -44,7 +44,6 @@ tests)
     need curl curl
     need redis-server redis-server
     need ip iproute2
-    need faketime faketime
     ;;
 venv)
     "${2:-python3}" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing=" python3-venv"
