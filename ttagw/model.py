@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ttagw.core.classes import TrafficClass
+
 if TYPE_CHECKING:
     from ttagw.core.forwarded import Peer
     from ttagw.core.identity import Identity
@@ -183,6 +185,7 @@ class Exchange:
         "access",
         "authority",
         "body",
+        "bypass",
         "bytes_out",
         "client",
         "credentials",
@@ -208,8 +211,10 @@ class Exchange:
         "path",
         "peer",
         "query",
+        "rank",
         "reason",
         "refusal",
+        "respite",
         "rest",
         "route",
         "sink",
@@ -254,6 +259,12 @@ class Exchange:
         self.body = NO_BODY
         self.max_body = 0
         self.route: Route
+        self.rank = TrafficClass.NORMAL
+        """Its traffic class, as far as is known by now; what raises it compares, so that the highest wins."""
+        self.bypass = ""
+        """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
+        self.respite = 0.0
+        """Seconds for which its connection is not read after the answer: whoever is refused may come back slower."""
         self.params: tuple[bytes, ...] = ()
         self.rest = b""
         self.entered = 0

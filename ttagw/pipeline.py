@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ttagw.core.classes import TrafficClass
 from ttagw.errors import ClientClosedError, GatewayError, InternalError
 from ttagw.model import BodySource, Exchange, Reply
 
@@ -80,6 +81,7 @@ class Route:
         "max_body",
         "name",
         "path_label",
+        "rank",
         "timeout",
     )
 
@@ -90,6 +92,8 @@ class Route:
         self.forward = forward
         self.max_body = max_body
         self.timeout = timeout
+        self.rank = TrafficClass.NORMAL
+        """The class that its requests have at the least."""
         self.fallback: SafeAnswer | None = None
         self.help: SafeAnswer | None = None
         """What offers help beside errors where nothing stands in for them."""

@@ -22,6 +22,7 @@ from ttagw.auth.keys import Keys, keys_from
 from ttagw.config import Config
 from ttagw.config import Route as RouteConfig
 from ttagw.config.units import seconds
+from ttagw.core.classes import CLASSES
 from ttagw.core.forwarded import Trust
 from ttagw.core.ids import UUID7
 from ttagw.core.rewrite import compile as compile_rewrite
@@ -29,7 +30,6 @@ from ttagw.core.routing import Pattern, Table
 from ttagw.fleet import Fleet
 from ttagw.fleet_metrics import names_metrics
 from ttagw.identities import Identities, asked, terms
-from ttagw.identities import Surroundings as IdentitySurroundings
 from ttagw.layers.authenticate import Authenticate
 from ttagw.layers.authorise import Authorise
 from ttagw.layers.bounds import Bounds
@@ -43,8 +43,11 @@ from ttagw.metrics import Metrics
 from ttagw.model import HELD, Exchange, Reply
 from ttagw.pipeline import Layer, Pipeline, Route
 from ttagw.store.make import check_store, located
+from ttagw.surroundings import Surroundings
+from ttagw.traffic import Traffic
 from ttagw.tree import SERVER_METHODS, Tree, refuse
-from ttagw.upstream.build import Surroundings, build_service, pool_metrics
+from ttagw.upstream.build import Surroundings as UpstreamSurroundings
+from ttagw.upstream.build import build_service, pool_metrics
 from ttagw.web.fallback import Fallback
 from ttagw.web.render import render
 from ttagw.web.site import GatewaySite
@@ -60,21 +63,36 @@ FEW_FILES = 4
 """Open files that are left for what is neither a client nor a service: logs, mainly."""
 
 
-def layers(config: Config, metrics: Metrics, access: AccessLog, identities: Identities) -> list[Layer]:
-    """The layers of every route, outermost first. New ones go where architecture says: after observe, before bounds."""
+def layers(
+    config: Config, metrics: Metrics, access: AccessLog, identities: Identities, traffic: Traffic
+) -> list[Layer]:
+    """The layers of every route, outermost first.
+
+    Who is too much is refused before there is any work for them, and who is asking is known before it is said how much
+    they may: limits and fairness are about people, and a claim can make a request one that is never refused.
+    """
     changes = {
         route.name: FieldChanges(route.set_request_headers, route.set_response_headers, route.remove_response_headers)
         for route in config.routes
     }
     return [
-        Observe(metrics, access, time.monotonic),
+        *outermost(metrics, access, traffic),
         Authenticate(asked(config), identities.authenticator),
+        *traffic.classes.layers(),
+        *traffic.abuse.of_users(),
         Authorise(terms(config), identities.access),
+        *traffic.limits.layers(),
+        *traffic.admission.layers(),
         Vouch(config.auth.forward_token, config.auth.query_token, identities.assertion),
         Bounds(),
         identities.logins.layer,
         ChangeFields(changes),
     ]
+
+
+def outermost(metrics: Metrics, access: AccessLog, traffic: Traffic) -> list[Layer]:
+    """What requests pass that no route answers, too."""
+    return [Observe(metrics, access, time.monotonic), *traffic.abuse.layers()]
 
 
 class Gateway(MultiService):
@@ -97,19 +115,21 @@ class Gateway(MultiService):
         self.access_file = LogFile(config.log.access, self._complain)
         self.access = AccessLog(self.access_file, config.log.format, time.time)
         self.metrics = Metrics()
-        self._around = Surroundings(reactor, time.monotonic, random, self.deadlines)
+        self._around = UpstreamSurroundings(reactor, time.monotonic, random, self.deadlines)
         self.upstreams = self._services()
         self.fallbacks = {name: Fallback(each) for name, each in config.fallbacks.items()}
         self.fleet = Fleet(config, self.upstreams, self._around, self.dns)
         keys = self._keys()
-        around = IdentitySurroundings(reactor, self.fleet.store, self.fleet.events, self.upstreams)
+        around = Surroundings(reactor, self.fleet.store, self.fleet.events, self.upstreams)
         self.identities = Identities(config, keys, around)
+        self.traffic = Traffic(config, around)
         self.pipeline = Pipeline(render)
         self.site = self._site()
         self.metrics.add(self._own_metrics)
         self.metrics.add(lambda: pool_metrics(self.upstreams))
         self.metrics.add(self.fleet.metrics)
         self.metrics.add(self.identities.metrics)
+        self.metrics.add(self.traffic.metrics)
         self.metrics.add(lambda: names_metrics(self.names))
         wanted: list[tuple[str, Any]] = [(text, self.site) for text in config.gateway.listen]
         if config.gateway.admin:
@@ -122,7 +142,7 @@ class Gateway(MultiService):
                 directory=self.fleet.directory,
                 events=self.fleet.events,
                 callers=callers,
-                pages=self.identities.pages(callers),
+                pages={**self.identities.pages(callers), **self.traffic.pages(callers)},
                 reactor=reactor,
             )
             wanted.append((config.gateway.admin, admin))
@@ -142,12 +162,12 @@ class Gateway(MultiService):
 
     def _site(self) -> GatewaySite:
         config = self._config
-        stack = layers(config, self.metrics, self.access, self.identities)
-        outermost = stack[:1]
+        stack = layers(config, self.metrics, self.access, self.identities, self.traffic)
+        first = outermost(self.metrics, self.access, self.traffic)
         most = config.http.max_body
         routes = [(_pattern(each), self._route(each).bind(stack)) for each in config.routes]
-        nowhere = Route("-", "-", refuse, max_body=most).bind(outermost)
-        asterisk = Route("*", "*", _answer_options, max_body=0).bind(outermost)
+        nowhere = Route("-", "-", refuse, max_body=most).bind(first)
+        asterisk = Route("*", "*", _answer_options, max_body=0).bind(first)
         tree = Tree(Table(routes), nowhere, asterisk, conditional=any(each.headers for each in config.routes))
         ids = UUID7(lambda: time.time_ns() // 1_000_000, os.urandom)
         trust = Trust(config.gateway.trusted_proxies)
@@ -166,6 +186,7 @@ class Gateway(MultiService):
             # All of it is read before it goes on.
             most = min(most, HELD)
         route = Route(config.name, config.path, forward, max_body=most, timeout=config.timeout or 0.0)
+        route.rank = CLASSES[config.traffic_class]
         services = [self._config.services[name] for name in (config.split or (config.service,))]
         route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)
         if config.login:
@@ -197,6 +218,7 @@ class Gateway(MultiService):
         self._flushing.start(FLUSH, now=False)
         self.fleet.start()
         self.identities.start()
+        self.traffic.start()
         super().startService()
         self.log.info(
             "ttagw {version} serves {routes} routes of {services} services",
@@ -212,6 +234,7 @@ class Gateway(MultiService):
         if self.site.channels:
             self.log.info("finishing {count} connections", count=len(self.site.channels))
             await self._until_drained()
+        await self.traffic.stop()
         await self.identities.stop()
         await self.fleet.stop()
         for service in self.upstreams.values():

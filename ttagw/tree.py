@@ -49,6 +49,7 @@ class Tree(Resource):
         exchange.params = found.params
         exchange.rest = found.rest
         exchange.max_body = route.max_body
+        exchange.rank = route.rank
         if route.timeout:
             # Before any layer: what those wait for is waited for as well.
             exchange.deadline = exchange.started + route.timeout

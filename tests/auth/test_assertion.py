@@ -41,7 +41,7 @@ USERS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=
 
 @given(USERS, st.sets(st.sampled_from(["patient", "therapist", "a/b:c.d"])), st.binary(min_size=32, max_size=200))
 def test_pyjwt_verifies_it_whoever_it_is_about(user: str, roles: set[str], secret: bytes) -> None:
-    assertions = Assertions(Fixed(secret), {"r": About("normal", "core")}, lambda: WALL)
+    assertions = Assertions(Fixed(secret), {"r": About("core")}, lambda: WALL)
     made = exchange()
     made.identity = Identity("token", user, roles, ())
     found = jwt.decode_complete(

@@ -25,7 +25,6 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 class About(NamedTuple):
     """What an assertion says about the route of a request."""
 
-    traffic_class: str = "normal"
     service: str = ""
     """Whom it is for; "" when that is not known beforehand."""
 
@@ -42,7 +41,7 @@ class Assertions:
     """Makes assertions."""
 
     def __init__(self, secret: SecretFile, routes: Mapping[str, About], wall: Callable[[], float]) -> None:
-        """`routes` by name; one that is not there is of the class `normal`, and for whoever gets it."""
+        """`routes` by name; what comes by one that is not there is for whoever gets it."""
         self._secret = secret
         self._routes = routes
         self._wall = wall
@@ -55,7 +54,7 @@ class Assertions:
         claims: dict[str, object] = {
             "iss": "ttagw",
             "roles": [] if identity is None else sorted(identity.roles),
-            "class": about.traffic_class,
+            "class": exchange.rank.text,
             "request_id": exchange.id.decode("ascii"),
             "iat": now,
             "exp": now + LIFE,

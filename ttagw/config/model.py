@@ -34,7 +34,7 @@ class Config(Section):
     admission: Admission = Admission()
     """How much is under way at once."""
     abuse: Abuse = Abuse()
-    """Automatic blocking of addresses."""
+    """Automatic blocking of addresses and users; without this section nobody is blocked automatically."""
     auth: Auth = Auth()
     """Who is asking."""
     websocket: WebSocket = WebSocket()

@@ -40,6 +40,7 @@ def check(config: Config) -> list[Finding]:
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
     findings += _care(config)
+    findings += _reserves(config)
     findings += clients.check(config)
     findings += _safety(config)
     return findings
@@ -230,6 +231,15 @@ def _care(config: Config) -> Iterator[Finding]:
         yield ("auth", "care", "path"), f"has no {' and no '.join(lacking)}: the answer would not be about them"
     if set("{}") & set(care.path.replace("{caller}", "").replace("{person}", "")):
         yield ("auth", "care", "path"), "has braces that are not those of {caller} and {person}"
+
+
+def _reserves(config: Config) -> Iterator[Finding]:
+    """What is kept for classes must leave something for the others."""
+    if sum([each.reserved for each in config.classes.values()]) >= 1:
+        yield ("classes",), "what is reserved adds up to everything: nothing would be left for other classes"
+    for name, each in config.classes.items():
+        if each.ceiling is not None and each.ceiling < each.reserved:
+            yield ("classes", name, "ceiling"), "is less than what is reserved for it"
 
 
 def _safety(config: Config) -> Iterator[Finding]:

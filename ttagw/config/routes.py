@@ -89,6 +89,8 @@ class Route(Section):
     """`crisis`, `therapeutic`, `high`, `normal` or `low`."""
     limits: Texts = ()
     """Names of `[limits]`."""
+    cost: int = Field(default=1, ge=0, le=1_000_000)
+    """As how many requests one counts where they are limited."""
     timeout: Duration | None = None
     """For the whole exchange; also for the headers of the answer if longer than `upstream.response_timeout`."""
     max_body: SizeOrNone | None = None

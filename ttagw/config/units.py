@@ -68,6 +68,22 @@ def rate(value: Any) -> RateValue:
     return RateValue(int(match[1]), int(match[2] or 1) * _WINDOW[match[3]])
 
 
+def bytes_rate(value: Any) -> RateValue:
+    """`"64KiB/s"`, `"10MiB/s"`, `"1GiB/min"` as bytes in seconds. Raises `ValueError`."""
+    amount, _, window = value.partition("/") if isinstance(value, str) else ("", "", "")
+    match = _SIZE.fullmatch(amount)
+    if match is None or not int(match[1]) or window not in _WINDOW:
+        raise ValueError(f'expected a rate of bytes such as "64KiB/s" or "10MiB/s", got {shown(value)}')
+    return RateValue(size(amount), _WINDOW[window])
+
+
+def write_bytes_rate(value: RateValue) -> str:
+    """A rate of bytes as people write it; `bytes_rate` gives this value back."""
+    unit = next(unit for unit, length in _WINDOW.items() if value.seconds == length)
+    amount = write_size(value.count)
+    return f"{amount}B/{unit}" if isinstance(amount, int) else f"{amount}/{unit}"
+
+
 def write_seconds(value: float) -> str:
     """A duration as people write it, such as `"1h"`; `seconds` gives exactly this value back."""
     for unit, length in _SECONDS.items():
@@ -140,3 +156,8 @@ SizeOrNone = Annotated[int, Unit("size, or 0", int, size, write_size, _size_sche
 
 Rate = Annotated[RateValue, Unit("rate", RateValue, rate, write_rate, _pattern(_RATE, "10/s", "100/min"))]
 """Count and seconds inside."""
+
+_AS_BYTES_RATE = {"type": "string", "pattern": f"^{_SIZE.pattern}/(s|min|h|day)$", "examples": ["64KiB/s", "10MiB/s"]}
+
+BytesRate = Annotated[RateValue, Unit("rate of bytes", RateValue, bytes_rate, write_bytes_rate, _AS_BYTES_RATE)]
+"""Bytes and seconds inside."""

@@ -21,10 +21,10 @@ from ttagw.auth.tokens import Tokens
 from ttagw.config import Config
 from ttagw.core.identity import Identity
 from ttagw.identities.access import access_of, assertion_of
-from ttagw.identities.around import Surroundings
 from ttagw.identities.logins import Logins
 from ttagw.identities.routes import asked, roles_of, terms
 from ttagw.store.base import StoreAwayError, StoreError
+from ttagw.surroundings import Surroundings
 
 __all__ = ["Identities", "Surroundings", "asked", "roles_of", "terms"]
 

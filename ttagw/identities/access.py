@@ -18,9 +18,9 @@ from ttagw.auth.secret import SecretFile
 from ttagw.config import Config
 from ttagw.core.ids import UUID7
 from ttagw.core.rbac import Roles
-from ttagw.identities.around import Surroundings
 from ttagw.layers.vouch import Assertion
 from ttagw.store.base import StoreError
+from ttagw.surroundings import Surroundings
 
 
 def access_of(
@@ -61,6 +61,6 @@ def assertion_of(config: Config, around: Surroundings) -> Assertion | None:
     path = config.auth.upstream.secret_file
     if not path:
         return None
-    routes = {each.name: About(each.traffic_class, each.service) for each in config.routes}
+    routes = {each.name: About(each.service) for each in config.routes}
     routes[CARE_ROUTE] = About(service=config.auth.care.service)
     return Assertions(SecretFile(path, around.monotonic), routes, around.wall).make

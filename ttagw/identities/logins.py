@@ -12,9 +12,9 @@ from ttagw.auth.lockout_table import Table
 from ttagw.auth.lockouts import Lockouts
 from ttagw.config import Config
 from ttagw.core.lockout import Rules
-from ttagw.identities.around import Surroundings
 from ttagw.layers.login import Grid, Login
 from ttagw.store.base import StoreError
+from ttagw.surroundings import Surroundings
 
 
 class Logins:

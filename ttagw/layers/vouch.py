@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
+from ttagw.core.classes import TrafficClass
 from ttagw.model import Exchange, Fields
 from ttagw.pipeline import Hooks, Route
 
@@ -15,6 +16,9 @@ _TOKEN = b"eyJ"
 """How JSON Web Tokens begin, should one come without its scheme."""
 _KEY = b"ttagw_"
 """How our own keys begin."""
+
+_CLASS_LINES = tuple([b"x-traffic-class: %b\r\n" % each.text.encode("ascii") for each in TrafficClass])
+"""By traffic class, each ended by CR LF."""
 
 Assertion = Callable[[Exchange], bytes]
 """Makes the value of `X-TTA-Assertion`."""
@@ -40,11 +44,14 @@ class Vouch:
         assertion = self._assertion
         token = self._query_token
         forward = self._forward
+        lines = _CLASS_LINES
 
         def enter(exchange: Exchange) -> None:
             identity = exchange.identity
-            if identity is not None:
-                exchange.forwarded += identity.lines
+            if identity is None:
+                exchange.forwarded += lines[exchange.rank]
+            else:
+                exchange.forwarded += identity.lines + lines[exchange.rank]
             if exchange.credentials is not None and (forward or identity is None):
                 exchange.fields = exchange.fields + _to_pass(exchange.credentials, everything=forward)
             if exchange.query is not None and token:

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from time import gmtime, strftime
 from typing import Protocol
 
+from ttagw.core.classes import TrafficClass
 from ttagw.model import NO_BODY, Exchange
+
+_CLASSES = tuple([each.text.encode("ascii") for each in TrafficClass])
 
 MOST_LINES = 1000
 """Lines that are collected before they are handed on at once."""
 
 _JSON = (
-    b'{"time":"%b%03dZ","request_id":"%b","client":"%b","route":"%b","method":"%b","path":"%b","status":%d,'
-    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"%b%b}\n'
+    b'{"time":"%b%03dZ","request_id":"%b","client":"%b","route":"%b","method":"%b","path":"%b","class":"%b","status":%d,'
+    b'"bytes_in":%d,"bytes_out":%d,"ms":%.3f,"upstream_ms":%.3f,"instance":"%b","tries":%d,"failed":%b,"reason":"%b"%b%b%b}\n'
 )
 _COMBINED = b'%b - - [%b] "%b %b HTTP/1.%d" %d %d "-" "-"\n'
 
@@ -85,6 +88,7 @@ class AccessLog:
             route.label,
             exchange.method,
             route.path_label,
+            _CLASSES[exchange.rank],
             exchange.status,
             0 if body is NO_BODY else body.received,
             exchange.bytes_out,
@@ -96,6 +100,7 @@ class AccessLog:
             exchange.reason.encode("ascii"),
             b',"dry_run":"%b"' % exchange.dry_run.encode("ascii") if exchange.dry_run else b"",
             b"" if exchange.access is None else _access(exchange.access),
+            b',"bypass":"%b"' % exchange.bypass.encode("ascii") if exchange.bypass else b"",
         )
 
     def _combined(self, exchange: Exchange, seconds: float, fraction: float) -> bytes:  # noqa: ARG002 - as `_json`

@@ -85,7 +85,7 @@ class Gateway:
         raise AssertionError(self.child.errors.read_text())
 
     def _settle(self) -> None:
-        """On a machine with much else to do, an embedded store can take longer than a gateway waits with being ready."""
+        """On a busy machine an embedded store can take longer than a gateway waits before it is ready."""
         store = self._sections.get("gateway", {}).get("store", "sqlite:")
         seen = self._sections.get("metrics", {}).get("enabled", True)
         if seen and store.startswith(("sqlite:", "memory:")):

@@ -1,4 +1,4 @@
-"""What identities need of the rest of the gateway."""
+"""What the parts of a gateway need of the rest of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ttagw.store.base import Store
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What identities need of the rest of the gateway."""
+    """What a part of the gateway needs of the rest of it."""
 
     reactor: Any
     store: Store
