@@ -30,19 +30,21 @@ DELAYS = {"near": (0.001, 0.001), "far": (0.02, 0.015), "slow": (0.005, 0.06), "
 steps = st.lists(
     st.builds(
         Step,
-        st.sampled_from([0.0, 0.001, 0.004, 0.02, 0.3, 0.3, 1.1, 2.5]),
-        st.integers(0, 2),
-        st.sampled_from(["take"] * 12 + [*DELAYS, "deaf", "cut", "mend", "mend", "crash", "cancel", "give back"]),
+        st.sampled_from([0.0, 0.0, 0.0, 0.004, 0.02, 0.3, 1.1, 2.5]),
+        st.integers(0, 1),
+        st.sampled_from(
+            ["warm", "hog", "warm", "hog", "take", *DELAYS, "deaf", "cut", "mend", "crash", "cancel", "give back"]
+        ),
         st.integers(1, 12),
         st.sampled_from([1.0, 1.0, 1.0, 0.5, 1 / 3, 2.0, 5.0]),
     ),
-    max_size=60,
+    min_size=3,
+    max_size=40,
 )
-limits = st.builds(
-    lambda rate, burst: Terms("l", rate, 1.0, float(burst), on_store_failure="deny"),
-    st.sampled_from([5, 100, 400, 1000, 3000]),
-    st.sampled_from([3, 10, 40, 300]),
+limits = st.sampled_from([(1000, 10), (3000, 40), (3000, 25), (400, 6), (5, 3), (100, 100)]).map(
+    lambda limit: Terms("l", limit[0], 1.0, float(limit[1]), on_store_failure="deny")
 )
+"""Most of them small beside what is lent, so that whatever is lent too much shows."""
 
 
 class World:
@@ -54,7 +56,7 @@ class World:
         self.ledger = Ledger()
         self.number = 0
         self.gone: list[tuple[float, float]] = []
-        self.gateways = [self.another() for _ in range(3)]
+        self.gateways = [self.another() for _ in range(2)]
 
     def another(self) -> Gateway:
         self.number += 1
@@ -78,6 +80,13 @@ class World:
             line.told = lambda: None
             line.cut()
             self.gateways[step.gateway] = self.another()
+        elif step.what == "warm":
+            for _ in range(6):
+                gateway.take(Want(self.terms, "k", step.cost))
+                advance(self.clock, 0.006)
+        elif step.what == "hog":
+            for _ in range(60):
+                gateway.take(Want(self.terms, "k", 1.0))
         else:
             self.take(gateway, step)
 
@@ -103,7 +112,7 @@ def lawful(used: list[tuple[float, float]], terms: Terms) -> None:
             assert total <= terms.burst + (at - began) * terms.per_second + 1e-5 * terms.burst, (began, at)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(limits, steps)
 def test_never_more_than_the_law(terms: Terms, steps: list[Step]) -> None:
     world = World(terms)
@@ -123,7 +132,7 @@ def test_never_more_than_the_law(terms: Terms, steps: list[Step]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     limits,
-    st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.01, 0.3]), st.integers(0, 2), st.integers(1, 12)), max_size=60),
+    st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.01, 0.3]), st.integers(0, 1), st.integers(1, 12)), max_size=60),
 )
 def test_what_one_gateway_alone_had_let_through_is_let_through_but_for_the_slack(
     terms: Terms, steps: list[tuple[float, int, int]]
