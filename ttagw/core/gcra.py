@@ -1,4 +1,4 @@
-"""How much somebody may still use: the generic cell rate algorithm (ITU-T I.371, annex A), as a leaky bucket that meters.
+"""How much somebody may still use: the generic cell rate algorithm (ITU-T I.371, annex A), a leaky bucket as a meter.
 
 A bucket is one number, the time at which it is empty again, and that time is counted in units of cost: the clock of a
 limit goes `rate` units forward in a second. What was used is then the distance between the two, in units, whatever the

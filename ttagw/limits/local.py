@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ttagw.core.gcra import INFINITE, Meter
+from ttagw.core.gcra import Meter
 from ttagw.limits.base import State, Terms, Verdict, Want
 from ttagw.limits.table import MOST, Table
 
