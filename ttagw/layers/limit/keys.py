@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from ttagw.auth.refusals import network
+from ttagw.core.headers import CREDENTIAL, REQUESTS, value_of
 from ttagw.core.identity import Identity
 from ttagw.model import Exchange
 
@@ -110,14 +111,40 @@ def present(value: bytes, secret: bool = False) -> str:
     return short(text + " " * LONGEST) if secret or "\n" in text else short(text)
 
 
+def _secret(name: bytes) -> bool:
+    return REQUESTS.kind(name) == CREDENTIAL
+
+
 def _field(name: bytes) -> Key:
+    if _secret(name):
+
+        def credential(exchange: Exchange) -> str:
+            value = value_of(exchange.credentials or (), name)
+            return ABSENT if value is None else present(value, secret=True)
+
+        return credential
+
     def field(exchange: Exchange) -> str:
         value = exchange.value(name)
-        if value is not None:
-            return present(value)
-        for each, secret in exchange.credentials or ():
-            if each == name:
-                return present(secret, secret=True)
-        return ABSENT
+        return ABSENT if value is None else present(value)
 
     return field
+
+
+def key_of(parts: Sequence[str], values: Sequence[str | None]) -> str:
+    """The key of whoever is named by a value for each part; None is a field that is not there."""
+    made = [_named(part, value) for part, value in zip(parts, values, strict=True)]
+    if len(made) == 1:
+        return made[0]
+    return short("\n".join(made)) if made else EVERYTHING
+
+
+def _named(part: str, value: str | None) -> str:
+    if part == "ip":
+        return network(value or "")
+    if part == "role":
+        return short(",".join(sorted((value or "").split(","))))
+    if part.startswith("header:"):
+        name = part.partition(":")[2].encode("ascii")
+        return ABSENT if value is None else present(value.encode("utf-8"), _secret(name))
+    return short(value or "") if part == "user" else value or ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 
@@ -17,13 +16,12 @@ from ttagw.errors import (
 )
 from ttagw.layers.limit.held import Held, Metered
 from ttagw.layers.limit.keys import Key
-from ttagw.layers.limit.offer import Line, Multiples, Offer, left, seconds_to_wait
-from ttagw.limits.base import Buckets, State, Verdict, Want
+from ttagw.layers.limit.note import NOTE, Note, items, keep
+from ttagw.layers.limit.offer import Line, Multiples, Offer, seconds_to_wait
+from ttagw.limits.base import Buckets, Verdict, Want
 from ttagw.limits.live import ALLOWED, BYPASSED, DRY_RUN, REFUSED, UNKNOWN, LiveLimit
 from ttagw.model import Exchange, Reply
 
-NOTE = "limit"
-"""Under which the exchange carries what was found."""
 CRISIS = TrafficClass.CRISIS
 NO_ROLES: frozenset[str] = frozenset()
 MOST_OFFERS = 1000
@@ -34,20 +32,6 @@ SHED = "overloaded"
 _new = tuple.__new__
 
 Part = tuple[LiveLimit, Key, Multiples]
-
-
-class Note(NamedTuple):
-    """What was found about one exchange."""
-
-    offer: Offer
-    wants: Sequence[Want]
-    states: Sequence[State]
-    """Of the rates, in the order of `wants`; empty if nobody knows."""
-    charged: bool = True
-    dry: bool = False
-    held: Held | None = None
-    spent: tuple[str, int | None] | None = None
-    """The item of `RateLimit` that is used up, and how long one should wait."""
 
 
 class OnRoute:
@@ -181,7 +165,7 @@ class OnRoute:
         states = () if found is None else found.states
         kind = "bandwidth" if isinstance(error, BandwidthExceededError) else "concurrent"
         spent = (f"{live.name}:{kind}", error.retry_after if kind == "bandwidth" else None)
-        _keep(exchange, Note(offer, wants, states, charged=False, held=held, spent=spent))
+        keep(exchange, Note(offer, wants, states, charged=False, held=held, spent=spent))
         raise error
 
     async def _later(
@@ -193,7 +177,7 @@ class OnRoute:
         waiting: Deferred[Verdict],
     ) -> Reply | None:
         # Until it is known, only what may be used is told, not what is left.
-        _keep(exchange, Note(offer, wants, (), charged=False, held=held))
+        keep(exchange, Note(offer, wants, (), charged=False, held=held))
         try:
             verdict = await waiting
         except BaseException:
@@ -224,16 +208,16 @@ class OnRoute:
         if allowed:
             if dry is not None:
                 exchange.dry_run = exchange.dry_run or RateLimitedError.code
-            _keep(exchange, Note(offer, wants, verdict.states, dry=dry is not None, held=held))
+            keep(exchange, Note(offer, wants, verdict.states, dry=dry is not None, held=held))
             return
         if held is not None:
             held.release()
         if verdict.unknown:
-            _keep(exchange, Note(offer, wants, (), charged=False, held=held))
+            keep(exchange, Note(offer, wants, (), charged=False, held=held))
             raise LimitUnknownError(retry_after=1)
         name = refused or offer.lives[0].name
         wait = seconds_to_wait(verdict.wait)
-        _keep(exchange, Note(offer, wants, verdict.states, charged=False, held=held, spent=(name, wait)))
+        keep(exchange, Note(offer, wants, verdict.states, charged=False, held=held, spent=(name, wait)))
         raise RateLimitedError("rate_limited", retry_after=wait, more={"limit": name})
 
     # Out
@@ -261,42 +245,9 @@ class OnRoute:
             if states and offer.shown:
                 fields.append((b"ratelimit", offer.usual(states)))
         else:
-            items = self._items(offer, states, held, spent)
-            if items:
-                fields.append((b"ratelimit", b", ".join(items)))
-
-    def _items(
-        self, offer: Offer, states: Sequence[State], held: Held | None, spent: tuple[str, int | None] | None
-    ) -> list[bytes]:
-        """`RateLimit`, item by item."""
-        items: list[bytes] = []
-        at = 0
-        for index, line in enumerate(offer.lines):
-            found: list[tuple[str, float, float | None]] = []
-            live = line.live
-            if line.has_rate:
-                if states:
-                    found.append((live.name, states[at].left * line.multiple, states[at].reset))
-                at += 1
-            if held is not None and line.concurrent:
-                free = line.concurrent - live.under_way.get(held.keys[index], 0)
-                found.append((f"{live.name}:concurrent", max(free, 0), None))
-            if held is not None and line.has_bandwidth:
-                _, state = self._metered.buckets.debt(live.bandwidth, held.keys[index])
-                found.append((f"{live.name}:bandwidth", state.left * line.multiple, state.reset))
-            if not live.limit.dry_run:
-                used_up = None if spent is None else spent[0]
-                items += [
-                    left(name, 0, spent[1]) if name == used_up and spent else left(name, count, seconds)
-                    for name, count, seconds in found
-                ]
-        return items
+            found = items(note._replace(states=states), self._metered.buckets)
+            if found:
+                fields.append((b"ratelimit", b", ".join(found)))
 
 
 _FIELDS: frozenset[bytes] = frozenset((b"ratelimit", b"ratelimit-policy"))
-
-
-def _keep(exchange: Exchange, note: Note) -> None:
-    if exchange.notes is None:
-        exchange.notes = {}
-    exchange.notes[NOTE] = note
