@@ -99,7 +99,7 @@ def test_who_waits_as_long_as_was_said_is_let_through(rate: float, burst: float,
 
 def test_a_change_forgets_nothing_and_gives_nothing() -> None:
     bucket = Bucket(1.0, 10)
-    assert all([bucket.take(0.0) for _ in range(8)])
+    assert [bucket.take(0.0) for _ in range(8)] == [True] * 8
     bucket.meter.change(4.0, 10, 2.0)
     assert bucket.left(2.0) == 4.0
     assert bucket.left(3.0) == 8.0
@@ -110,7 +110,7 @@ def test_a_change_forgets_nothing_and_gives_nothing() -> None:
 
 def test_less_than_was_used_refuses_until_that_has_leaked() -> None:
     bucket = Bucket(1.0, 10)
-    assert all([bucket.take(0.0) for _ in range(10)])
+    assert [bucket.take(0.0) for _ in range(10)] == [True] * 10
     bucket.meter.change(1.0, 2, 0.0)
     assert bucket.left(0.0) == 0.0
     assert bucket.wait(0.0) == 9.0
