@@ -218,7 +218,7 @@ class OnRoute:
         name = refused or offer.lives[0].name
         wait = seconds_to_wait(verdict.wait)
         keep(exchange, Note(offer, wants, verdict.states, charged=False, held=held, spent=(name, wait)))
-        raise RateLimitedError("rate_limited", retry_after=wait, more={"limit": name})
+        raise RateLimitedError(retry_after=wait, more={"limit": name})
 
     # Out
 
