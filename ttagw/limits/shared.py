@@ -107,7 +107,7 @@ class SharedBuckets:
     @property
     def reason(self) -> str:
         """Why not; "" while they are."""
-        return self._asking.reason
+        return self._ledger.reason or self._asking.reason
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
