@@ -43,8 +43,6 @@ class Gateway:
             ledger, LocalBuckets(time.monotonic), reactor, time.monotonic, lambda up, why: self.told.append((up, why))
         )
         self.slowest = 0.0
-        self.late = 0.0
-        """How late a timer was at the most: by so much the machine was busy with something else."""
 
     async def take(self, terms: Terms, key: str = "k", cost: float = 1.0) -> Verdict:
         began = time.monotonic()
@@ -138,6 +136,18 @@ async def test_the_law_holds_with_leases_and_little_is_lost(shared_redis: Redis,
     assert remembered > 0
     if calm and took < 1.6:
         assert len(used) >= (1 - SLACK) * (100 + 500 * 1.5) - 0.06 * 500
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_is_not_away_because_we_were_busy(shared_redis: Redis) -> None:
+    async with gateways(shared_redis.url) as (gateway,):
+        answer = gateway.buckets.take([Want(terms(1, 5.0), "k", 1.0)])
+        assert isinstance(answer, Deferred)
+        busy_until = time.monotonic() + 0.1
+        while time.monotonic() < busy_until:
+            pass
+        assert (await answer).allowed
+        assert gateway.buckets.there
 
 
 @pytest_twisted.ensureDeferred
