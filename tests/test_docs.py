@@ -203,6 +203,7 @@ def test_the_metrics_are_in_the_manual(tmp_path: Path) -> None:
     (tmp_path / "ttagw.toml").write_text(
         '[services.s]\ninstances = ["http://127.0.0.1:1"]\n'
         '[[routes]]\nname = "r"\npath = "/*"\nservice = "s"\nauth = "none"\nlogin = "username"\n'
+        '[gateway]\nstore = "redis://127.0.0.1:1"\n[limits.l]\nrate = "1/s"\n'
         '[auth.care]\nservice = "s"\n[[auth.issuers]]\nissuer = "i"\njwks_url = "http://127.0.0.1:1/"\n'
     )
     gateway = Gateway(MemoryReactorClock(), load(tmp_path / "ttagw.toml", environ={}))

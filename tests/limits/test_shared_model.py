@@ -13,6 +13,7 @@ from tests.limits.kit import Gateway, advance
 from tests.limits.ledger import Ledger
 from ttagw.core.lease import SLACK, lendable
 from ttagw.limits.base import Terms, Want
+from ttagw.limits.shared_asking import DEADLINE, GRACE
 
 
 class Step(NamedTuple):
@@ -126,7 +127,8 @@ def test_never_more_than_the_law(terms: Terms, steps: list[Step]) -> None:
     advance(world.clock, 3.0, 0.01)
     lawful(world.used(), terms)
     for gateway in world.gateways:
-        assert max(gateway.waited, default=0.0) <= 0.05
+        # Time goes by in steps of ten milliseconds here, so that gateways seem to be busy.
+        assert max(gateway.waited, default=0.0) <= DEADLINE + GRACE + 0.021
 
 
 @settings(max_examples=40, deadline=None)
