@@ -204,6 +204,38 @@ def test_what_is_given_back_is_there_again(pair: tuple[Gateway, Gateway], limit:
     assert take(one, Want(limit, "k", 1e-9)).states[0].left == pytest.approx(before, abs=0.01)
 
 
+def test_what_was_not_charged_is_not_given_back(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    dry, real = strict(2.0, name="dry", dry=True), strict(9.0, name="real")
+    take(one, Want(dry, "k", 2.0))
+    for _ in range(2):
+        wants = [Want(dry, "k", 1.0), Want(real, "k", 1.0)]
+        assert take(one, *wants).dry is dry
+        one.buckets.give_back(wants)
+        one.buckets.give_back(wants)
+        advance(one.clock, 0.1)
+    assert total(one) == pytest.approx(2.0, abs=0.01)
+    assert total(one, 1) == pytest.approx(0.0, abs=0.01)
+
+
+def test_what_of_a_lease_was_reported_is_not_given_back(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one)
+    lease = one.buckets._held["busy", "k"]
+    early, late = Want(BUSY, "k", 1.0), Want(BUSY, "k", 1.0)
+    take(one, early)
+    advance(one.clock, 0.05)
+    reported = lease.reports
+    take(one, late)
+    assert reported
+    left = lease.left
+    one.buckets.give_back([early])
+    assert lease.left == left
+    if not lease.asking:
+        one.buckets.give_back([late])
+        assert lease.left == left + 1.0
+
+
 def test_forgiven_here_and_with_the_ledger(pair: tuple[Gateway, Gateway]) -> None:
     one, two = pair
     limit = strict()

@@ -120,6 +120,7 @@ class Lease:
         "left",
         "low",
         "rate",
+        "reports",
         "room",
         "size",
         "spent",
@@ -138,6 +139,8 @@ class Lease:
         self.dies = 0.0
         self.used = 0.0
         """Has been, and the ledger was not told."""
+        self.reports = 0
+        """How often the ledger was told. What was used before the last time cannot be taken back here."""
         self.low = 0.0
         """Below this it is time to ask for more."""
         self.asking = False
@@ -209,6 +212,7 @@ class Lease:
 
     def _report(self) -> float:
         used, self.used = self.used, 0.0
+        self.reports += 1
         self.spent += used
         return used
 

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ttagw.core.lease import Answer, Item, lendable
+from ttagw.core.lease import Answer, Item, Lease, lendable
 from ttagw.limits.base import State, Terms, Verdict, Want
 from ttagw.limits.shared_asking import BATCH, PROBE, Asking, Ledger
 from ttagw.limits.shared_away import Away, Local
@@ -22,10 +22,14 @@ from ttagw.limits.shared_leases import Leases
 from ttagw.limits.shared_metrics import of_shared
 
 MOST_NOTES: Final = 4096
-"""Decisions that can still be given back exactly."""
+"""Limits of requests that can still be given back, and once more as many."""
 
 ALONE: Final = -1.0
-"""Instead of the ledger's time: this gateway has charged it by itself."""
+NOTHING: Final = -2.0
+"""Instead of the ledger's time: this gateway has charged it by itself; nobody has charged anything."""
+
+_Note = tuple[Want, "Lease | None", float]
+"""What was taken, and of what: of a lease after so many reports, or of the ledger at its time."""
 
 _new = tuple.__new__
 """Makes a named tuple of what is known to have the right length, in a third of the time."""
@@ -79,8 +83,9 @@ class SharedBuckets:
         self._asking = Asking(ledger, reactor, monotonic, self._leases.owed, tell)
         self._leases.asking = self._asking
         self._known = Known()
-        self._notes: dict[int, tuple[Want, float]] = {}
-        """What was charged without a lease, and when by the ledger's clock; the key is the identity of the `Want`."""
+        self._notes: dict[int, _Note] = {}
+        self._notes_before: dict[int, _Note] = {}
+        """By the identity of the `Want`, which is kept and so stays its own."""
         self._beating: Any = None
         self.decisions = dict.fromkeys(("lease", "asked", "memory", "local", "allow", "deny"), 0)
         """Requests by what decided."""
@@ -122,9 +127,11 @@ class SharedBuckets:
             leases = self._leases.all_of(wants, now)
             if leases is not None:
                 self.decisions["lease"] += 1
+                for want, each in zip(wants, leases, strict=True):
+                    self._note(want, each, each.reports)
                 return Verdict(True, [state_by(lease, now) for lease in leases])
             return self._decide(wants, now)
-        terms, key, cost = wants[0]
+        terms, key, cost = want = wants[0]
         lease = self._held.get((terms.name, key))
         if lease is None or lease.left < cost or now >= lease.dies:
             return self._decide(wants, now)
@@ -134,19 +141,26 @@ class SharedBuckets:
         if lease.left < lease.low and not lease.asking:
             self._leases.top_up((terms.name, key), lease, now)
         self.decisions["lease"] += 1
+        notes = self._notes
+        notes[id(want)] = want, lease, lease.reports
+        if len(notes) >= MOST_NOTES:
+            self._notes, self._notes_before = {}, notes
         left = lease.room + (now - lease.at) * lease.rate + lease.left
         left = 0.0 if left < 0.0 else left if left < lease.burst else lease.burst
         state = _new(State, (left, (lease.burst - left) / lease.rate))
         return _new(Verdict, (True, (state,), None, 0.0, None, False))
 
     def give_back(self, wants: Sequence[Want]) -> None:
-        """What was charged was not used after all."""
+        """What was charged was not used after all. Of what is too long ago nothing is given back."""
         for want in wants:
             self._known.forget(place_of(want))
-            _, at = self._notes.pop(id(want), (want, None))
-            if at is None:
-                lease = self._held.get(place_of(want))
-                if lease is not None:
+            note = self._notes.pop(id(want), None) or self._notes_before.pop(id(want), None)
+            if note is None or note[2] == NOTHING:
+                continue
+            _, lease, at = note
+            if lease is not None:
+                # What was reported has leaked since; it is left as it is.
+                if lease.reports == at:
                     lease.untake(want.cost)
             elif at == ALONE:
                 self._away.give_back(want)
@@ -186,8 +200,8 @@ class SharedBuckets:
     def _alone(self, wants: Sequence[Want], now: float) -> Verdict:
         by, verdict = self._away.take(wants, self._asking.gateways, now)
         self.decisions[by] += 1
-        if by == "local" and verdict.allowed:
-            self._note(wants, ALONE)
+        for want in wants if verdict.allowed else ():
+            self._note(want, None, ALONE if by == "local" else NOTHING)
         return verdict
 
     def _ask(self, wants: Sequence[Want], said: Said, now: float) -> Deferred[Verdict]:
@@ -221,7 +235,11 @@ class SharedBuckets:
             return
         self.decisions["asked"] += 1
         if not answer.refused:
-            self._note([asked.wants[place] for place in asked.said.open], answer.now)
+            for want in asked.wants:
+                self._note(want, None, NOTHING)
+            for place, told in zip(asked.said.open, answer.told, strict=True):
+                if told.charged:
+                    self._note(asked.wants[place], None, answer.now)
         waiting.callback(self._verdict(asked, answer, now))
 
     def _late(self, asked: _Asked, answer: Answer) -> None:
@@ -253,11 +271,10 @@ class SharedBuckets:
                 refused, wait = want.terms, told.wait
         return Verdict(not answer.refused, states, refused, wait, dry)
 
-    def _note(self, wants: Sequence[Want], at: float) -> None:
-        for want in wants:
-            if len(self._notes) >= MOST_NOTES:
-                del self._notes[next(iter(self._notes))]
-            self._notes[id(want)] = want, at
+    def _note(self, want: Want, lease: Lease | None, at: float) -> None:
+        self._notes[id(want)] = want, lease, at
+        if len(self._notes) >= MOST_NOTES:
+            self._notes, self._notes_before = {}, self._notes
 
     def _beat(self) -> None:
         self._beating = self._reactor.callLater(PROBE, self._beat)
