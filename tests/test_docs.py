@@ -191,6 +191,7 @@ def test_the_fields_of_the_access_log_are_in_the_manual() -> None:
     tried_out = exchange()
     tried_out.dry_run = "role_missing"
     tried_out.access = ("break_glass", "1")
+    tried_out.bypass = "breaker"
     log.record(tried_out, 0.001)
     log.flush()
     text = page("seeing")
