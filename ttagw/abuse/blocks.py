@@ -126,7 +126,7 @@ class Blocks:
         if self.table.get(key) is not None:
             return
         before = self.known(key)
-        if before is None and not self._room():
+        if (before is None or key in self._going) and not self._room():
             return
         offences = before.offences + 1 if before is not None and before.gone > now else 1
         length = self._rules.length(offences)
@@ -168,7 +168,7 @@ class Blocks:
         now = self._wall()
         key = key_of(kind, subject)
         before = self.known(key)
-        if before is None and not self._room():
+        if (before is None or key in self._going) and not self._room():
             raise BlocksFullError
         offences = before.offences if before is not None and before.gone > now else 0
         end = None if seconds is None else now + seconds

@@ -41,7 +41,7 @@ class Block(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     forgotten: float | None = None
     """When there is nothing left of it; None: with its end."""
     by: Literal["threshold", "operator"] = "threshold"
-    reason: Annotated[str, msgspec.Meta(pattern=f"^{REASON}$")] = REFUSALS
+    reason: Annotated[str, msgspec.Meta(pattern=rf"^{REASON}\Z")] = REFUSALS
     offences: Annotated[int, msgspec.Meta(ge=0)] = 1
     """The how manieth block it is of those that are remembered."""
 

@@ -31,10 +31,14 @@ class Table:
 
     def find_address(self, place: Place, text: str) -> Block | None:
         """The block that an address is under; `text` is the address. Only where `place` is not exempt."""
+        now = self._wall()
         found = self._addresses.get(place.subject)
-        if found is None and self._wide:
-            found = self._find_wide(place, text)
-        return found if found is not None and found.over > self._wall() else None
+        if found is not None and found.over > now:
+            return found
+        if not self._wide:
+            return None
+        found = self._find_wide(place, text)
+        return found if found is not None and found.over > now else None
 
     def _find_wide(self, place: Place, text: str) -> Block | None:
         if text in self._seen:
