@@ -56,5 +56,5 @@ GOOD = json.loads(encode(BLOCKS[0]))
     ],
 )
 def test_what_nobody_here_has_written_is_no_block(wrong: bytes | dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         decode(wrong if isinstance(wrong, bytes) else json.dumps(wrong).encode())
