@@ -83,14 +83,14 @@ class Gate:
         if place.exempt:
             return False
         if place.denied:
-            reason = "denied"
+            why = "denied"
         elif self._table.any and self._table.find_address(place, host) is not None:
-            reason = "blocked"
+            why = "blocked"
         elif self._most and len(self._open.get(place.subject, ())) >= self._most:
-            reason = "too_many"
+            why = "too_many"
         else:
             return False
-        self.counts[reason] += 1
+        self.counts[why] += 1
         return True
 
     def opened(self, connection: Connection) -> None:

@@ -31,14 +31,13 @@ class Table:
 
     def find_address(self, place: Place, text: str) -> Block | None:
         """The block that an address is under; `text` is the address. Only where `place` is not exempt."""
-        now = self._wall()
         found = self._addresses.get(place.subject)
-        if found is not None and found.over > now:
+        if found is not None and found.over > self._wall():
             return found
         if not self._wide:
             return None
         found = self._find_wide(place, text)
-        return found if found is not None and found.over > now else None
+        return found if found is not None and found.over > self._wall() else None
 
     def _find_wide(self, place: Place, text: str) -> Block | None:
         if text in self._seen:
