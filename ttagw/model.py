@@ -196,6 +196,7 @@ class Exchange:
         "failed",
         "fields",
         "forwarded",
+        "helped",
         "host",
         "id",
         "identity",
@@ -265,6 +266,8 @@ class Exchange:
         """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
         self.respite = 0.0
         """Seconds for which its connection is not read after the answer: whoever is refused may come back slower."""
+        self.helped = False
+        """Whether it got a safe answer in place of an error."""
         self.params: tuple[bytes, ...] = ()
         self.rest = b""
         self.entered = 0

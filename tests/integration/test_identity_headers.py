@@ -121,7 +121,7 @@ def test_who_is_known_is_who_was_verified(place: Place, path: str) -> None:
         fields = said(request, *[name.lower() for name in SPOOFED])
         permissions = fields.pop("x-user-permissions").split(b",")
         assert fields.pop("x-traffic-class") == b"normal"
-    assert fields == {"x-user-id": b"mira", "x-user-role": b"patient", "x-therapeutic-session-id": b"s-7"}
+        assert fields == {"x-user-id": b"mira", "x-user-role": b"patient", "x-therapeutic-session-id": b"s-7"}
         assert b"extra" in permissions
         assert b"everything" not in permissions
 
