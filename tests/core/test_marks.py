@@ -34,7 +34,7 @@ def test_a_mark_comes_back_as_it_was(rank: TrafficClass, until: float) -> None:
     ],
 )
 def test_anything_else_is_refused(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         decode(raw)
 
 
