@@ -22,6 +22,16 @@ class InvalidDocumentError(GatewayError):
         self.errors = tuple(errors)
 
 
+class LimitNotFoundError(GatewayError):
+    """The admin API was asked about a limit that is not configured."""
+
+    status = 404
+    code = "limit_not_found"
+    title = "There is no such limit"
+    detail = "No limit has this name."
+    blame = Blame.CLIENT
+
+
 class ServiceNotFoundError(GatewayError):
     """The admin API was asked about a service that does not exist."""
 
