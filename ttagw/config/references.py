@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import clients, logins
+from ttagw.config import blocking, clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -43,6 +43,7 @@ def check(config: Config) -> list[Finding]:
     findings += _limits(config)
     findings += _reserves(config)
     findings += clients.check(config)
+    findings += blocking.check(config)
     findings += _safety(config)
     return findings
 
@@ -58,6 +59,7 @@ def notices(config: Config) -> list[Finding]:
     found += _without_help(config)
     found += clients.notices(config)
     found += logins.notices(config)
+    found += blocking.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [

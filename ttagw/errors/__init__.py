@@ -27,6 +27,8 @@ from ttagw.errors.access import (
     TooManyRefusalsError,
 )
 from ttagw.errors.admin import (
+    BlockNotFoundError,
+    BlocksFullError,
     InstanceConflictError,
     InstanceNotFoundError,
     InvalidDocumentError,
@@ -87,7 +89,9 @@ __all__ = [
     "BadTargetError",
     "BandwidthExceededError",
     "Blame",
+    "BlockNotFoundError",
     "BlockedError",
+    "BlocksFullError",
     "BodyTooLargeError",
     "CheckingBusyError",
     "CircuitOpenError",
