@@ -1,0 +1,178 @@
+"""How many requests a service can have at once before they only wait for each other.
+
+After the gradient of latency of Netflix's concurrency-limits (Gradient2): the latency of the last moments is compared
+with the usual one. If it is much longer, the bound is lowered; if not, and the bound is made use of, it grows. While
+less than half of it is used, its size is not what decides about latency, and nothing is changed.
+
+Three things are different, because a bound that is wrong hurts people. How low it may go is told by what the service
+gets done: by Little's law, `rate * latency` requests are needed to keep it as busy as it is. The usual latency is only
+learnt while the bound is not the reason for it, so that a long overload does not become the usual. And when lowering
+the bound does not make answers faster, the service has simply become slower: the bound goes back to where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+WINDOW = 0.1
+"""Seconds that a sample takes at the least."""
+SAMPLES = 10
+"""Answers in it at the least."""
+TOLERANCE = 1.5
+"""How much longer than usual is still usual."""
+SMOOTHING = 0.2
+"""How much of the way to the new bound is gone at once."""
+FOLLOW = 0.1
+"""How much a sample counts in the usual latency."""
+LOWER = 0.8
+"""The part of the bound at which it shows whether lowering it helps, ..."""
+FASTER = 0.88
+"""... which it does if the latency comes down to this part of what it was."""
+OVERRUN = 0.1
+"""The part of answers that may say "too much" for other reasons."""
+DOUBT = 30.0
+"""Seconds of full use after which the usual latency is doubted: nobody has seen it for so long."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """The bound is being lowered: what was before."""
+
+    bound: float
+    latency: float
+    lower_since: float = 0.0
+    """When fewer were under way for the first time; 0: they are not yet."""
+
+
+class Gradient:
+    """The bound of one service. Times are monotonic seconds."""
+
+    __slots__ = (
+        "_bad",
+        "_began",
+        "_count",
+        "_known_at",
+        "_overruns",
+        "_peak",
+        "_sum",
+        "_trial",
+        "bound",
+        "least",
+        "most",
+        "usual",
+    )
+
+    def __init__(self, least: int, most: int, now: float) -> None:
+        """It begins with `most`, and never goes below `least`."""
+        self.least = least
+        self.most = most
+        self.bound = float(most)
+        self.usual = 0.0
+        """The usual latency in seconds; 0: not known."""
+        self._trial: _Trial | None = None
+        self._known_at = self._began = now
+        self._bad = 0
+        self._count = self._overruns = self._peak = 0
+        self._sum = 0.0
+
+    def answered(self, seconds: float, held: int, now: float) -> bool:
+        """An answer came after so many seconds; `held` were under way, it included. Whether the bound has changed."""
+        if not self._count and now - self._began > WINDOW:
+            self._begin(now)
+        self._count += 1
+        self._sum += seconds
+        if held > self._peak:
+            self._peak = held
+        return self._count >= SAMPLES and now - self._began >= WINDOW and self._sampled(now)
+
+    def overrun(self, held: int, now: float) -> bool:
+        """The service says that it is too much, or says nothing in time. Whether the bound has changed."""
+        if not self._count and now - self._began > WINDOW:
+            self._begin(now)
+        self._overruns += 1
+        self._peak = max(self._peak, held)
+        enough = self._count + self._overruns >= SAMPLES
+        return enough and now - self._began >= WINDOW and self._sampled(now)
+
+    def _begin(self, now: float) -> None:
+        """The time in which nothing came does not count."""
+        if not self._overruns:
+            self._began = now
+
+    def _reset(self) -> None:
+        self._count = self._overruns = self._peak = 0
+        self._sum = 0.0
+
+    def _sampled(self, now: float) -> bool:
+        before = int(self.bound)
+        latency = self._sum / self._count if self._count else 0.0
+        rate = self._count / (now - self._began)
+        overruns = self._overruns / (self._count + self._overruns)
+        peak = self._peak
+        self._began = now
+        self._reset()
+        if peak < self.bound / 2:
+            self._learn(latency, now)
+        elif overruns > OVERRUN:
+            self._trial = None
+            self._lower(max(self.bound * (1 - overruns), self._needed(rate), self.bound / 2), 1.0)
+        else:
+            self._compare(latency, rate, peak, now)
+        return int(self.bound) != before
+
+    def _learn(self, latency: float, now: float) -> None:
+        """The bound has no part in this latency."""
+        if latency:
+            self.usual += (latency - self.usual) * (FOLLOW if self.usual else 1.0)
+            self._known_at = now
+        self._trial = None
+        self._bad = 0
+
+    def _compare(self, latency: float, rate: float, peak: int, now: float) -> None:
+        if not self.usual or (now - self._known_at >= DOUBT and self.bound > self.least):
+            # Whether it could be faster is seen with fewer at once.
+            self.usual = (self.usual or latency) / 2
+            self._known_at = now
+        if latency < self.usual:
+            self.usual += (latency - self.usual) * FOLLOW
+        if latency <= self.usual * TOLERANCE:
+            self._trial = None
+            self._bad = 0
+            self.bound = min(float(self.most), self.bound + max(1.0, sqrt(self.bound) / 4))
+        elif self.bound <= self.least:
+            # It can be lowered no further: that is how long it takes.
+            self._trial = None
+            self.usual += (latency - self.usual) * FOLLOW
+        else:
+            self._slower(latency, rate, peak, now)
+
+    def _slower(self, latency: float, rate: float, peak: int, now: float) -> None:
+        self._bad += 1
+        trial = self._trial
+        if trial is None:
+            trial = self._trial = _Trial(self.bound, latency)
+        elif trial.lower_since and now - trial.lower_since >= trial.latency:
+            # Whatever is answered by now began when there were fewer.
+            if latency > FASTER * trial.latency:
+                self.usual = latency
+                self.bound = trial.bound
+                self._known_at = now
+                self._trial = None
+                self._bad = 0
+                return
+            trial = self._trial = _Trial(self.bound, latency)
+        elif not trial.lower_since and peak <= LOWER * trial.bound:
+            trial.lower_since = now
+        limit = self.usual * TOLERANCE
+        target = max(self.bound * limit / latency, self._needed(rate), trial.bound / 2)
+        # One bad moment, such as a pause for collecting garbage, changes little.
+        self._lower(target, 1.0 if self._bad > 1 and latency > 2 * limit else SMOOTHING)
+
+    def _needed(self, rate: float) -> float:
+        """How many keep the service as busy as it is."""
+        return rate * self.usual * TOLERANCE
+
+    def _lower(self, target: float, way: float) -> None:
+        target = min(max(target, self.least), self.bound)
+        self.bound += (target - self.bound) * way
