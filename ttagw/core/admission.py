@@ -62,7 +62,7 @@ class Gate:
         self.room = Room(admission.hall.bound, Shares(admission.shares.reserved))
         self.turns: Turns[Waiter] = Turns()
         self.users: dict[str, int] = {}
-        """What each user holds, until the last byte."""
+        """What each user holds, until the last byte, beside what they took while there was a lot of room."""
         self.resize(self.room.bound)
 
     def resize(self, bound: int) -> None:
@@ -70,19 +70,17 @@ class Gate:
         self.room.resize(bound)
         self._crisis = max(1, ceil(self._admission.shares.ceilings[CRISIS] * bound))
 
-    def take(self, rank: int, user: str) -> bool:
-        """A place at once, if there is room."""
+    def stroll(self, rank: int) -> bool:
+        """A place at once, if there is so much room that nobody asks for whom: the way of nearly all requests."""
         hall = self._hall
         room = self.room
-        if (hall.total >= hall.easy or room.total >= room.easy) and not (hall.fits(rank) and room.fits(rank)):
+        total = room.total
+        if total >= room.quiet or hall.total >= hall.easy:
             return False
-        # What `_enter` does; this is the way of nearly all requests.
-        hall.held[rank] += 1
-        hall.total += 1
+        room.total = total + 1
         room.held[rank] += 1
-        room.total += 1
-        users = self.users
-        users[user] = users.get(user, 0) + 1
+        hall.total += 1
+        hall.held[rank] += 1
         return True
 
     def answered(self, rank: int) -> None:
@@ -92,16 +90,17 @@ class Gate:
         room.total -= 1
 
     def ended(self, rank: int, user: str) -> None:
-        """It is over."""
+        """It is over; `user` is "" for somebody who strolled in."""
         hall = self._hall
         hall.held[rank] -= 1
         hall.total -= 1
-        users = self.users
-        left = users[user] - 1
-        if left:
-            users[user] = left
-        else:
-            del users[user]
+        if user:
+            users = self.users
+            left = users[user] - 1
+            if left:
+                users[user] = left
+            else:
+                del users[user]
 
     def ask(self, waiter: Waiter) -> Waiter | None:
         """A place now, or a place among those who wait, or neither: its `state` says which.

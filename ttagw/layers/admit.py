@@ -7,6 +7,7 @@ back when its answer begins: what comes then goes at the pace of the client, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -31,6 +32,9 @@ LATE = frozenset(("response_timeout", "route_timeout", "connect_timeout", "queue
 """Reasons of answers of our own that are due to a service that has too much to do."""
 TOO_MUCH = (429, 503)
 """Answers by which a service says so itself."""
+
+SOME = (True, False, False, False)
+"""Which of the requests are measured while there are few; all are when there are many."""
 
 Ended = Callable[[Exchange], None]
 
@@ -65,26 +69,19 @@ class Admit:
     ) -> Callable[[Exchange], Deferred[Reply | None] | None]:
         crowd = self._crowd
         pressure = self._pressure
-        names = self._names
-        name_of = self._name
-        take = gate.take
+        user_of = self._user
+        stroll = gate.stroll
         monotonic = crowd.monotonic
-        adaptive = gradient is not None
+        measured = cycle(SOME if gradient is not None else (False,)).__next__
 
         def enter(exchange: Exchange) -> Deferred[Reply | None] | None:
             rank = exchange.rank
             if rank < pressure.least:
                 raise crowd.refusal(exchange, rank, pressure.reason)
-            identity = exchange.identity
-            if identity is None:
-                client = exchange.client
-                user = names.get(client) or name_of(client)
-            else:
-                user = identity.user
-            if not take(rank, user):
-                return crowd.ask(gate, exchange, user, ended)
+            if not stroll(rank):
+                return crowd.ask(gate, exchange, user_of(exchange), ended)
             # How fast a client sends its body says nothing about the service.
-            exchange.admitted = (rank, user, monotonic() if adaptive and exchange.body.complete else 0.0)
+            exchange.admitted = (rank, "", monotonic() if measured() and exchange.body.complete else 0.0)
             exchange.awaited = True
             exchange.on_end.append(ended)
             return None
@@ -95,15 +92,17 @@ class Admit:
         crowd = self._crowd
         line = crowd.admission.line
         room = gate.room
+        monotonic = crowd.monotonic
 
         def leave(exchange: Exchange, _: Reply) -> None:
             admitted = exchange.admitted
             if admitted is None or not exchange.awaited:
                 return
             exchange.awaited = False
+            rank, since = admitted[0], admitted[2]
             held = room.total
-            gate.answered(admitted[0])
-            if gradient is not None and _changed(gradient, exchange, held, admitted[2], crowd.monotonic):
+            gate.answered(rank)
+            if since and gradient is not None and _changed(gradient, exchange, held, since, monotonic()):
                 gate.resize(int(gradient.bound))
             if line:
                 crowd.serve()
@@ -129,30 +128,32 @@ class Admit:
 
         return ended
 
-    def _name(self, client: str) -> str:
-        """Whom an address that says nothing about a person stands for. No user's id can be the same."""
+    def _user(self, exchange: Exchange) -> str:
+        """Whose request it is: a user's, or that of an address, which no user's id can look like."""
+        identity = exchange.identity
+        if identity is not None:
+            return identity.user
         names = self._names
-        if len(names) >= MOST_NAMES:
-            names.clear()
-        found = names[client] = f"@{network(client)}"
+        client = exchange.client
+        found = names.get(client)
+        if found is None:
+            if len(names) >= MOST_NAMES:
+                names.clear()
+            found = names[client] = f" {network(client)}"
         return found
 
 
-def _changed(gradient: Gradient, exchange: Exchange, held: int, since: float, monotonic: Callable[[], float]) -> bool:
+def _changed(gradient: Gradient, exchange: Exchange, held: int, since: float, now: float) -> bool:
     """Tell the gradient what became of a request. Whether the bound is another one now."""
     if exchange.upstream_seconds:
         if exchange.status in TOO_MUCH:
-            return gradient.overrun(held, monotonic())
-        if not since:
-            return False
-        now = monotonic()
+            return gradient.overrun(held, now)
         return gradient.answered(now - since, held, now)
     if exchange.reason in LATE:
-        return gradient.overrun(held, monotonic())
-    if exchange.status == ClientClosedError.status and since and gradient.usual:
+        return gradient.overrun(held, now)
+    if exchange.status == ClientClosedError.status and 0.0 < gradient.usual < now - since:
         # Somebody who has lost patience: it would have taken longer still.
-        now = monotonic()
-        return now - since > gradient.usual and gradient.answered(now - since, held, now)
+        return gradient.answered(now - since, held, now)
     return False
 
 
