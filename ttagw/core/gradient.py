@@ -25,10 +25,10 @@ SMOOTHING = 0.2
 """How much of the way to the new bound is gone at once."""
 FOLLOW = 0.1
 """How much a sample counts in the usual latency."""
-LOWER = 0.8
-"""The part of the bound at which it shows whether lowering it helps, ..."""
-FASTER = 0.88
-"""... which it does if the latency comes down to this part of what it was."""
+LOWER = 0.75
+"""The part of what was under way at which it shows whether lowering the bound helps."""
+MORE = 1.2
+"""How many times as much as in calm a service gets done when it is asked for more than it can do."""
 OVERRUN = 0.1
 """The part of answers that may say "too much" for other reasons."""
 DOUBT = 30.0
@@ -40,9 +40,13 @@ class _Trial:
     """The bound is being lowered: what was before."""
 
     bound: float
-    latency: float
-    lower_since: float = 0.0
+    held: int = 0
+    rate: float = 0.0
+    """What was done when most were under way."""
+    since: float = 0.0
     """When fewer were under way for the first time; 0: they are not yet."""
+    done: float = 0.0
+    """What was done since then."""
 
 
 class Gradient:
@@ -51,7 +55,9 @@ class Gradient:
     __slots__ = (
         "_bad",
         "_began",
+        "_calm",
         "_count",
+        "_done",
         "_known_at",
         "_overruns",
         "_peak",
@@ -73,14 +79,19 @@ class Gradient:
         self._trial: _Trial | None = None
         self._known_at = self._began = now
         self._bad = 0
-        self._count = self._overruns = self._peak = 0
+        self._count = self._overruns = self._peak = self._done = 0
         self._sum = 0.0
+        self._calm = 0.0
 
-    def answered(self, seconds: float, held: int, now: float) -> bool:
-        """An answer came after so many seconds; `held` were under way, it included. Whether the bound has changed."""
+    def answered(self, seconds: float, held: int, now: float, stands_for: int = 1) -> bool:
+        """An answer came after so many seconds; `held` were under way, it included. Whether the bound has changed.
+
+        `stands_for`: how many there were, of which only this one is told.
+        """
         if not self._count and now - self._began > WINDOW:
             self._begin(now)
         self._count += 1
+        self._done += stands_for
         self._sum += seconds
         if held > self._peak:
             self._peak = held
@@ -101,30 +112,34 @@ class Gradient:
             self._began = now
 
     def _reset(self) -> None:
-        self._count = self._overruns = self._peak = 0
+        self._count = self._overruns = self._peak = self._done = 0
         self._sum = 0.0
 
     def _sampled(self, now: float) -> bool:
         before = int(self.bound)
         latency = self._sum / self._count if self._count else 0.0
-        rate = self._count / (now - self._began)
+        took = now - self._began
+        rate = self._done / took
         overruns = self._overruns / (self._count + self._overruns)
         peak = self._peak
         self._began = now
         self._reset()
         if peak < self.bound / 2:
-            self._learn(latency, now)
+            self._learn(latency, rate, now)
         elif overruns > OVERRUN:
             self._trial = None
             self._lower(max(self.bound * (1 - overruns), self._needed(rate), self.bound / 2), 1.0)
         else:
+            if self._trial is not None and self._trial.since:
+                self._trial.done += rate * took
             self._compare(latency, rate, peak, now)
         return int(self.bound) != before
 
-    def _learn(self, latency: float, now: float) -> None:
+    def _learn(self, latency: float, rate: float, now: float) -> None:
         """The bound has no part in this latency."""
         if latency:
             self.usual += (latency - self.usual) * (FOLLOW if self.usual else 1.0)
+            self._calm += (rate - self._calm) * FOLLOW
             self._known_at = now
         self._trial = None
         self._bad = 0
@@ -148,26 +163,37 @@ class Gradient:
             self._slower(latency, rate, peak, now)
 
     def _slower(self, latency: float, rate: float, peak: int, now: float) -> None:
+        """Lower the bound, unless it shows that this only means that less is done."""
         self._bad += 1
         trial = self._trial
         if trial is None:
-            trial = self._trial = _Trial(self.bound, latency)
-        elif trial.lower_since and now - trial.lower_since >= trial.latency:
-            # Whatever is answered by now began when there were fewer.
-            if latency > FASTER * trial.latency:
-                self.usual = latency
-                self.bound = trial.bound
-                self._known_at = now
-                self._trial = None
-                self._bad = 0
+            trial = self._trial = _Trial(self.bound)
+        elif trial.since and now - trial.since >= latency:
+            # Who gets less done with fewer at once needs as many as there were.
+            fewer = peak / trial.held
+            if trial.done / (now - trial.since) < trial.rate * (1 + fewer) / 2:
+                self._accept(latency, trial.bound, now)
                 return
-            trial = self._trial = _Trial(self.bound, latency)
-        elif not trial.lower_since and peak <= LOWER * trial.bound:
-            trial.lower_since = now
+            trial = self._trial = _Trial(self.bound)
+        if peak > trial.held:
+            trial.held, trial.rate = peak, rate
+        elif not trial.since and peak <= LOWER * trial.held:
+            trial.since = now
         limit = self.usual * TOLERANCE
-        target = max(self.bound * limit / latency, self._needed(rate), trial.bound / 2)
+        target = max(self.bound * limit / latency, self._needed(rate))
+        if rate < MORE * self._calm or not self._calm:
+            # Perhaps the service has become slower, and nobody asks for more than before.
+            target = max(target, trial.bound / 2)
         # One bad moment, such as a pause for collecting garbage, changes little.
         self._lower(target, 1.0 if self._bad > 1 and latency > 2 * limit else SMOOTHING)
+
+    def _accept(self, latency: float, bound: float, now: float) -> None:
+        """That is how long it takes now."""
+        self.usual = latency
+        self.bound = bound
+        self._known_at = now
+        self._trial = None
+        self._bad = 0
 
     def _needed(self, rate: float) -> float:
         """How many keep the service as busy as it is."""
