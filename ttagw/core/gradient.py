@@ -24,11 +24,17 @@ TOLERANCE = 1.5
 SMOOTHING = 0.2
 """How much of the way to the new bound is gone at once."""
 FOLLOW = 0.1
-"""How much a sample counts in the usual latency."""
+"""How much a sample counts in the usual latency while that is doubted, and a second of calm."""
 LOWER = 0.75
 """The part of what was under way at which it shows whether lowering the bound helps."""
+LONG = 0.5
+"""Seconds at the least for which that is looked at."""
 MORE = 1.2
 """How many times as much as in calm a service gets done when it is asked for more than it can do."""
+HOLD = 5.0
+"""Seconds for which the bound is not lowered when that has not helped; doubled each time that it does not again, ..."""
+LONGEST_HOLD = 60.0
+"""... up to this."""
 OVERRUN = 0.1
 """The part of answers that may say "too much" for other reasons."""
 DOUBT = 30.0
@@ -40,9 +46,8 @@ class _Trial:
     """The bound is being lowered: what was before."""
 
     bound: float
-    held: int = 0
-    rate: float = 0.0
-    """What was done when most were under way."""
+    held: int
+    rate: float
     since: float = 0.0
     """When fewer were under way for the first time; 0: they are not yet."""
     done: float = 0.0
@@ -58,9 +63,15 @@ class Gradient:
         "_calm",
         "_count",
         "_done",
+        "_doubted",
+        "_held_until",
+        "_hold",
         "_known_at",
+        "_learnt",
+        "_longest",
         "_overruns",
         "_peak",
+        "_recent",
         "_sum",
         "_trial",
         "bound",
@@ -79,9 +90,13 @@ class Gradient:
         self._trial: _Trial | None = None
         self._known_at = self._began = now
         self._bad = 0
+        self._doubted = False
+        self._learnt = 0
+        self._hold = HOLD
+        self._held_until = now
         self._count = self._overruns = self._peak = self._done = 0
-        self._sum = 0.0
-        self._calm = 0.0
+        self._sum = self._longest = 0.0
+        self._calm = self._recent = 0.0
 
     def answered(self, seconds: float, held: int, now: float, stands_for: int = 1) -> bool:
         """An answer came after so many seconds; `held` were under way, it included. Whether the bound has changed.
@@ -95,6 +110,8 @@ class Gradient:
         self._sum += seconds
         if held > self._peak:
             self._peak = held
+        if seconds > self._longest:
+            self._longest = seconds
         return self._count >= SAMPLES and now - self._began >= WINDOW and self._sampled(now)
 
     def overrun(self, held: int, now: float) -> bool:
@@ -113,7 +130,7 @@ class Gradient:
 
     def _reset(self) -> None:
         self._count = self._overruns = self._peak = self._done = 0
-        self._sum = 0.0
+        self._sum = self._longest = 0.0
 
     def _sampled(self, now: float) -> bool:
         before = int(self.bound)
@@ -122,44 +139,57 @@ class Gradient:
         rate = self._done / took
         overruns = self._overruns / (self._count + self._overruns)
         peak = self._peak
+        longest = self._longest
         self._began = now
         self._reset()
         if peak < self.bound / 2:
-            self._learn(latency, rate, now)
+            self._learn(latency, rate, took, now)
         elif overruns > OVERRUN:
             self._trial = None
             self._lower(max(self.bound * (1 - overruns), self._needed(rate), self.bound / 2), 1.0)
         else:
-            if self._trial is not None and self._trial.since:
-                self._trial.done += rate * took
-            self._compare(latency, rate, peak, now)
+            trial = self._trial
+            if trial is not None:
+                trial.done += rate * took if trial.since else 0
+            if trial is None or self._helps(trial, longest, peak, now):
+                self._compare(latency, rate, peak, now)
+            else:
+                self._accept(latency, trial.bound, now)
         return int(self.bound) != before
 
-    def _learn(self, latency: float, rate: float, now: float) -> None:
+    def _learn(self, latency: float, rate: float, took: float, now: float) -> None:
         """The bound has no part in this latency."""
         if latency:
-            self.usual += (latency - self.usual) * (FOLLOW if self.usual else 1.0)
-            self._calm += (rate - self._calm) * FOLLOW
+            self._learnt += 1
+            weight = max(min(FOLLOW * took, 0.5), 1 / self._learnt)
+            self.usual += (latency - self.usual) * weight
+            self._calm += (rate - self._calm) * weight
             self._known_at = now
+            self._doubted = False
         self._trial = None
         self._bad = 0
 
     def _compare(self, latency: float, rate: float, peak: int, now: float) -> None:
         if not self.usual or (now - self._known_at >= DOUBT and self.bound > self.least):
             # Whether it could be faster is seen with fewer at once.
+            self._doubted = True
+            self._recent = latency
             self.usual = (self.usual or latency) / 2
             self._known_at = now
-        if latency < self.usual:
-            self.usual += (latency - self.usual) * FOLLOW
+        if self._doubted:
+            self._recent += (latency - self._recent) * SMOOTHING
+            if self._recent < self.usual:
+                self.usual += (self._recent - self.usual) * FOLLOW
         if latency <= self.usual * TOLERANCE:
-            self._trial = None
+            if self._trial is not None and not self._trial.since:
+                self._trial = None
             self._bad = 0
             self.bound = min(float(self.most), self.bound + max(1.0, sqrt(self.bound) / 4))
         elif self.bound <= self.least:
             # It can be lowered no further: that is how long it takes.
             self._trial = None
             self.usual += (latency - self.usual) * FOLLOW
-        else:
+        elif now >= self._held_until:
             self._slower(latency, rate, peak, now)
 
     def _slower(self, latency: float, rate: float, peak: int, now: float) -> None:
@@ -167,30 +197,35 @@ class Gradient:
         self._bad += 1
         trial = self._trial
         if trial is None:
-            trial = self._trial = _Trial(self.bound)
-        elif trial.since and now - trial.since >= latency:
-            # Who gets less done with fewer at once needs as many as there were.
-            fewer = peak / trial.held
-            if trial.done / (now - trial.since) < trial.rate * (1 + fewer) / 2:
-                self._accept(latency, trial.bound, now)
-                return
-            trial = self._trial = _Trial(self.bound)
-        if peak > trial.held:
-            trial.held, trial.rate = peak, rate
+            trial = self._trial = _Trial(self.bound, peak, max(rate, self._calm))
         elif not trial.since and peak <= LOWER * trial.held:
             trial.since = now
         limit = self.usual * TOLERANCE
         target = max(self.bound * limit / latency, self._needed(rate))
         if rate < MORE * self._calm or not self._calm:
             # Perhaps the service has become slower, and nobody asks for more than before.
-            target = max(target, trial.bound / 2)
+            target = max(target, min(trial.bound, trial.held) / 2)
         # One bad moment, such as a pause for collecting garbage, changes little.
         self._lower(target, 1.0 if self._bad > 1 and latency > 2 * limit else SMOOTHING)
 
+    def _helps(self, trial: _Trial, longest: float, peak: int, now: float) -> bool:
+        """Whether as much gets done with fewer at once; True while that is not known."""
+        if not trial.since or now - trial.since < max(longest, LONG):
+            return True
+        rate = trial.done / (now - trial.since)
+        if rate < trial.rate * (1 + peak / trial.held) / 2:
+            return False
+        self._hold = HOLD
+        self._trial = _Trial(self.bound, peak, rate)
+        return True
+
     def _accept(self, latency: float, bound: float, now: float) -> None:
         """That is how long it takes now."""
-        self.usual = latency
+        self.usual = max(self.usual, latency)
         self.bound = bound
+        self._doubted = False
+        self._held_until = now + self._hold
+        self._hold = min(self._hold * 2, LONGEST_HOLD)
         self._known_at = now
         self._trial = None
         self._bad = 0

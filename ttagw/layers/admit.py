@@ -148,7 +148,9 @@ def _changed(gradient: Gradient, exchange: Exchange, held: int, since: float, no
     if exchange.upstream_seconds:
         if exchange.status in TOO_MUCH:
             return gradient.overrun(held, now)
-        return gradient.answered(now - since, held, now)
+        # Who has no user came while only some were measured.
+        stands_for = 1 if exchange.admitted is None or exchange.admitted[1] else len(SOME)
+        return gradient.answered(now - since, held, now, stands_for)
     if exchange.reason in LATE:
         return gradient.overrun(held, now)
     if exchange.status == ClientClosedError.status and 0.0 < gradient.usual < now - since:
