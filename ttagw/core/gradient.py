@@ -48,10 +48,11 @@ class _Trial:
     bound: float
     held: int
     rate: float
+    began: float
     since: float = 0.0
     """When fewer were under way for the first time; 0: they are not yet."""
     done: float = 0.0
-    """What was done since then."""
+    """What was done since then; before, since it began."""
 
 
 class Gradient:
@@ -150,7 +151,7 @@ class Gradient:
         else:
             trial = self._trial
             if trial is not None:
-                trial.done += rate * took if trial.since else 0
+                trial.done += rate * took
             if trial is None or self._helps(trial, longest, peak, now):
                 self._compare(latency, rate, peak, now)
             else:
@@ -197,9 +198,12 @@ class Gradient:
         self._bad += 1
         trial = self._trial
         if trial is None:
-            trial = self._trial = _Trial(self.bound, peak, max(rate, self._calm))
+            trial = self._trial = _Trial(self.bound, peak, rate, now)
         elif not trial.since and peak <= LOWER * trial.held:
+            # The first sample may have been of a moment in which everything changed.
+            trial.rate = max(trial.rate, trial.done / (now - trial.began))
             trial.since = now
+            trial.done = 0.0
         limit = self.usual * TOLERANCE
         target = max(self.bound * limit / latency, self._needed(rate))
         if rate < MORE * self._calm or not self._calm:
@@ -216,7 +220,7 @@ class Gradient:
         if rate < trial.rate * (1 + peak / trial.held) / 2:
             return False
         self._hold = HOLD
-        self._trial = _Trial(self.bound, peak, rate)
+        self._trial = _Trial(self.bound, peak, rate, now)
         return True
 
     def _accept(self, latency: float, bound: float, now: float) -> None:
