@@ -183,7 +183,9 @@ class Exchange:
 
     __slots__ = (
         "access",
+        "admitted",
         "authority",
+        "awaited",
         "body",
         "bypass",
         "bytes_out",
@@ -264,6 +266,10 @@ class Exchange:
         """Its traffic class, as far as is known by now; what raises it compares, so that the highest wins."""
         self.bypass = ""
         """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
+        self.admitted: tuple[int, str, float] | None = None
+        """The places that it holds: its class and user when it got them, and when it did (0: nobody asks)."""
+        self.awaited = False
+        """Whether one of them is a place among those who wait for an answer of the same service."""
         self.respite = 0.0
         """Seconds for which its connection is not read after the answer: whoever is refused may come back slower."""
         self.helped = False
