@@ -64,7 +64,7 @@ class KnownHead:
     def wider(self, exchange: Exchange, end: bytes, raw: Fields) -> KnownHead | None:
         """What recognises this head as well, and those that differ from both in the same places; None: nothing does."""
         more = differing(self._raw, raw)
-        if not more or exchange.method != self._method:
+        if not more:
             return None
         holes = more | self._holes
         if holes == self._holes or len(holes) > MOST_HOLES:
@@ -141,14 +141,16 @@ class HeadMemory:
         self._missed, self.known = self.known, None
 
     def learn(self, exchange: Exchange, end: bytes, raw: Fields) -> None:
-        """A head has been parsed; `end` and `raw` as for `KnownHead`, an empty `end` if nothing is to be known by it."""
+        """A head has been parsed; see `KnownHead`. An empty `end`: nothing is to be known by it."""
         missed, self._missed = self._missed, None
         known = None
         if end:
             known = KnownHead(exchange, end, raw) if missed is None else missed.wider(exchange, end, raw)
         self.known = known
         if missed is not None and known is None:
-            self.pause = self.wait = min(2 * self.pause + 1, LONGEST_PAUSE)
+            self.pause = min(2 * self.pause + 1, LONGEST_PAUSE)
+            # This was one of them.
+            self.wait = self.pause - 1
 
 
 def _plan(exchange: Exchange, raw: Fields) -> Plan:
