@@ -178,6 +178,10 @@ class Work(Protocol):
         """The client has left, or something has answered already."""
 
 
+_NORMAL = TrafficClass.NORMAL
+"""Looked up once: that costs more than ten attributes."""
+
+
 class Exchange:
     """One request and what becomes of it. Times are monotonic seconds; `arrived` is wall-clock for the log."""
 
@@ -262,7 +266,7 @@ class Exchange:
         self.body = NO_BODY
         self.max_body = 0
         self.route: Route
-        self.rank = TrafficClass.NORMAL
+        self.rank = _NORMAL
         """Its traffic class, as far as is known by now; what raises it compares, so that the highest wins."""
         self.bypass = ""
         """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
