@@ -27,7 +27,7 @@ from benchmarks.peers import GATEWAY, HERE, PEERS, Peer
 from benchmarks.process import NotReadyError
 from benchmarks.results import Results
 from benchmarks.rivals import FULL, QUICK, RIVALS
-from benchmarks.run import Run, Standing, direct, standing, verify
+from benchmarks.run import Run, direct, raise_every_one, verify
 from benchmarks.table import render
 from benchmarks.token_peers import OPEN, TOKEN_PEERS, verify_tokens
 from benchmarks.versions import versions
@@ -95,32 +95,6 @@ def _revision() -> str:
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=HERE, check=False
     )
     return done.stdout.strip() or "unknown"
-
-
-def raise_every_one(
-    stack: ExitStack,
-    peers: list[Peer],
-    folder: Path,
-    port: int,
-    results: Results,
-    check: Callable[[Standing], None] = verify,
-) -> list[Standing]:
-    """Start and check each proxy that is installed; note the others."""
-    these = []
-    for peer in peers:
-        if missing := peer.missing():
-            results.absent[peer.name] = missing
-            continue
-        try:
-            it = stack.enter_context(standing(peer, folder / peer.name, port))
-            check(it)
-        except (NotReadyError, OSError) as fault:
-            results.faults.append(f"{peer.name} was not measured: {fault}")
-            continue
-        these.append(it)
-        say(f"{peer.name} answers ({peer.about})")
-        it.running.rest()
-    return these
 
 
 def say(text: str) -> None:
@@ -193,7 +167,7 @@ def measure_load(chosen: argparse.Namespace, folder: Path, results: Results) -> 
         stack.callback(origin.running.stop)
         base = direct(origin)
         verify(base)
-        these = raise_every_one(stack, chosen.peers, folder, origin.port, results)
+        these = raise_every_one(stack, chosen.peers, folder, origin, results, say)
         results.peers = [f"{it.peer.name}: {it.peer.about}" for it in these]
         if not these:
             raise NotReadyError("; ".join(results.faults) or "none of the chosen proxies is installed")
@@ -219,7 +193,7 @@ def measure_tokens(chosen: argparse.Namespace, folder: Path, results: Results) -
         origin = start_origin(folder)
         stack.callback(origin.running.stop)
         check = partial(verify_tokens, tokens=tokens, bad=bad)
-        these = raise_every_one(stack, chosen.token_peers, folder, origin.port, results, check)
+        these = raise_every_one(stack, chosen.token_peers, folder, origin, results, say, check)
         results.compared = [f"{it.peer.name}: {it.peer.about}" for it in these]
         if these:
             results.versions = versions()
