@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from benchmarks.fixed_rate import percentile
 from benchmarks.load import LoadError
 from benchmarks.peers import HERE
 from benchmarks.process import LOAD_CORE
-from benchmarks.streams import CUT, PATIENCE, REASON, TIMEOUT, UNSENT, Stream, write_plan
+from benchmarks.streams import CUT, PATIENCE, REASON, TIMEOUT, UNSENT, Stream, began_file, write_plan
 
 NAMES = {UNSENT: "not sent", CUT: "cut", TIMEOUT: "no answer"}
 
@@ -91,10 +92,18 @@ class Listening(AbstractContextManager["Listening"]):
     def __init__(self, streams: Sequence[Stream], folder: Path) -> None:
         self._streams = streams
         self._file = folder / "heard"
+        self._began = began_file(self._file)
         plan = folder / "plan"
         write_plan(streams, plan)
         command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.streams", str(plan)]
         self._process = subprocess.Popen([*command, str(self._file)], stderr=subprocess.PIPE, cwd=HERE.parent)
+
+    def sleep_until(self, seconds: float) -> None:
+        """Until so many seconds after its beginning. Raises LoadError when it ends before."""
+        while not self._began.exists() or time.monotonic() < float(self._began.read_text()) + seconds:
+            if self._process.poll() is not None:
+                raise LoadError("the generator ended too early")
+            time.sleep(0.01)
 
     def heard(self) -> dict[str, Heard]:
         """Wait for the end. Raises LoadError."""

@@ -16,7 +16,7 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -47,16 +47,19 @@ class Stream:
     headers: dict[str, str] = field(default_factory=dict)
     source: str = "127.0.0.1"
     """The address that it comes from."""
+    keys: int = 0
+    """The requests have so many different values of X-Key, in turns."""
 
     @property
     def total(self) -> int:
         """How many requests."""
         return max(1, round(self.rate * self.seconds))
 
-    def request(self) -> bytes:
-        """The bytes of each."""
+    def requests(self) -> list[bytes]:
+        """The bytes of one after another, and from the first again."""
         fields = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        return f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n".encode()
+        keys = [f"X-Key: {self.name}-{number}\r\n" for number in range(self.keys)] or [""]
+        return [f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}{key}\r\n".encode() for key in keys]
 
 
 Place = tuple[str, int]
@@ -107,7 +110,7 @@ class Loop:
 
     def __init__(self, streams: Sequence[Stream]) -> None:
         self._streams = streams
-        self._requests = [each.request() for each in streams]
+        self._requests = [each.requests() for each in streams]
         self._epoll = select.epoll()
         self._lines: dict[int, Line] = {}
         self._idle: dict[Place, list[Line]] = {}
@@ -118,10 +121,11 @@ class Loop:
         self.codes = [array("H", bytes(2 * each.total)) for each in streams]
         self._left = sum(each.total for each in streams)
 
-    def run(self) -> float:
-        """Do it; returns when it began, in monotonic seconds."""
+    def run(self, tell: Callable[[float], None]) -> float:
+        """Do it; tells, and at the end returns, when it begins, in monotonic seconds."""
         clock = time.monotonic
         began = clock() + 0.1
+        tell(began)
         due = [(began + each.at, number, 0) for number, each in enumerate(self._streams)]
         heapq.heapify(due)
         end = began + max(each.at + each.seconds for each in self._streams) + PATIENCE + 1.0
@@ -146,7 +150,8 @@ class Loop:
         try:
             line = idle.pop() if idle else self._open(place)
             line.stream, line.number = stream, number
-            line.socket.send(self._requests[stream])
+            requests = self._requests[stream]
+            line.socket.send(requests[number % len(requests)])
         except OSError:
             self._ended(stream, number, CUT)
             return
@@ -219,13 +224,25 @@ def main() -> None:
     loop = Loop([Stream(**each) for each in json.loads(Path(plan).read_text())])
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0)
     gc.disable()
-    began = loop.run()
+    began = loop.run(lambda began: _replace(began_file(Path(path)), repr(began)))
     head = {"began": began, "reasons": list(loop.reasons), "totals": [len(each) for each in loop.codes]}
     with Path(path).open("wb") as out:
         out.write(json.dumps(head).encode() + b"\n")
         for these in zip(loop.sent, loop.ends, loop.codes, strict=True):
             for each in these:
                 each.tofile(out)
+
+
+def began_file(path: Path) -> Path:
+    """The file beside FILE that says when the first stream begins, in monotonic seconds."""
+    return path.with_suffix(".began")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whoever sees the file sees all of it."""
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.rename(path)
 
 
 def write_plan(streams: Sequence[Stream], path: Path) -> None:
