@@ -28,7 +28,7 @@ HOT_RATE, HOT_BURST, HOT_FACTOR = 1000, 1000, 2.0
 WAIT_SHARE = 1 / 3
 """Of the span: how long requests come to a key at just 1,000/s, to see how many of them wait for Redis."""
 SLACK = 0.01
-"""What several gateways may let through above a limit of at least `EXACT_BELOW` a second; none below, and none alone."""
+"""The share that several gateways may let through above a limit of `EXACT_BELOW` a second or more; else none."""
 EXACT_BELOW = 100
 ERROR_ALONE, ERROR_TOGETHER = 0.5, 1.0
 DECISIONS = "ttagw_limits_shared_decisions_total"

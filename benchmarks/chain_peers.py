@@ -16,8 +16,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import jwt_token, peers, templates
 from benchmarks import chain_templates as chain
+from benchmarks import jwt_token, peers, templates
 from benchmarks.chain_templates import Allowed
 from benchmarks.load import TOKENS
 from benchmarks.origin import SMALL, WHICH, Origin
@@ -149,7 +149,8 @@ def _verify_log(it: Standing, least: int) -> None:
 
 
 def _lines(file: Path) -> int:
-    return file.read_bytes().count(b"\n") if file.exists() else 0
+    prefix = SMALL.rpartition("/")[0].encode()
+    return sum(prefix in line for line in file.read_bytes().splitlines()) if file.exists() else 0
 
 
 def _verify_limits(it: Standing, origin: Origin, tokens: Sequence[str]) -> None:

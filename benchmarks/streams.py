@@ -1,7 +1,7 @@
 """Several open loops at once: each sends its requests at fixed times, whatever becomes of those before.
 
-`python -m benchmarks.streams PLAN FILE`: PLAN is JSON, see `Stream`; FILE gets a line of JSON, then for each stream when
-its requests were sent, when they ended, and how.
+`python -m benchmarks.streams PLAN FILE`: PLAN is JSON, see `Stream`; FILE gets a line of JSON, then for each stream
+when its requests were sent, when they ended, and how.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Loop:
         end = began + max(each.at + each.seconds for each in self._streams) + PATIENCE + 1.0
         while self._left and (now := clock()) < end:
             while due and due[0][0] <= now:
-                at, stream, number = due[0]
+                _, stream, number = due[0]
                 self._send(stream, number)
                 about = self._streams[stream]
                 if number + 1 < about.total:
