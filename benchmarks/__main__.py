@@ -56,6 +56,9 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--costs", action="store_true", help="only what attempts, tokens, limits and checks cost")
     parser.add_argument("--accuracy", action="store_true", help="only how exact limits are; for --span")
     parser.add_argument("--overload", action="store_true", help="only ten times the capacity; six phases in --span")
+    parser.add_argument(
+        "--in-flight", type=int, default=overload.IN_FLIGHT, help=f"under overload ({overload.IN_FLIGHT})"
+    )
     parser.add_argument("--span", type=float, help="seconds at fixed rates (60; quick 12)")
     parser.add_argument("--rate", type=float, default=2000.0, help="requests/s while instances fail (2000)")
     parsed = parser.parse_args(words)
@@ -138,7 +141,7 @@ def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
     if "accuracy" in chosen.parts and GATEWAY in chosen.peers:
         measure_accuracy(chosen.span, folder / "accuracy", results)
     if "overload" in chosen.parts and GATEWAY in chosen.peers:
-        measure_overload(chosen.span / PHASES, folder, results)
+        measure_overload(chosen.span / PHASES, chosen.in_flight, folder, results)
 
 
 def measure_failures(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
@@ -187,16 +190,16 @@ def measure_accuracy(span: float, folder: Path, results: Results) -> None:
             results.faults.append(found)
 
 
-def measure_overload(phase: float, folder: Path, results: Results) -> None:
+def measure_overload(phase: float, in_flight: int, folder: Path, results: Results) -> None:
     """Ten times what a service can do, and a Redis that fails meanwhile."""
     try:
-        results.overload = overload.run(folder / "overload", phase, say)
+        results.overload = overload.run(folder / "overload", phase, in_flight, say)
     except (NotReadyError, LoadError, OSError) as fault:
         results.faults.append(f"overload: {fault}")
     if not shutil.which("redis-server"):
         results.absent["redis"] = "apt-get install redis-server"
         return
-    for found in store_faults.run(folder / "store", phase, say):
+    for found in store_faults.run(folder / "store", phase, in_flight, say):
         if isinstance(found, str):
             results.faults.append(found)
         else:

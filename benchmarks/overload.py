@@ -22,6 +22,9 @@ from benchmarks.streams import Stream
 SLOTS, TAKES = 6, 0.04
 CAPACITY = SLOTS / TAKES
 """Requests a second, at best."""
+IN_FLIGHT = 64
+"""Requests that the gateway is told to have under way: about ten times as many as the service works on at once, as
+the default of 1,000 is for services of a usual size. The rest is found out by latency."""
 CRISIS = 20.0
 OVER, UNDER, STEADY = 10.0, 0.5, 0.9
 """Times the capacity: overload, what is left when it stops, and what comes beside the flood."""
@@ -48,6 +51,8 @@ timeout = "10s"
 limits = [{limits}]
 """
 POLICIES = """
+[admission]
+in_flight = {in_flight}
 [classes.crisis]
 reserved = 0.2
 [fallbacks.help.regions.US]
@@ -213,10 +218,10 @@ def service(folder: Path) -> Iterator[int]:
         running.stop()
 
 
-def policies(port: int, limits: str = "") -> str:
+def policies(port: int, in_flight: int, limits: str = "") -> str:
     """What the gateway is told: a route for each class, all to the one service; `limits`: of those but crisis."""
     routes = [ROUTE.format(name=name, limits=limits if name in SHARES else "") for name in ("crisis", *SHARES)]
-    return services("work", [port], 'fallback = "help"') + POLICIES + "".join(routes)
+    return services("work", [port], 'fallback = "help"') + POLICIES.format(in_flight=in_flight) + "".join(routes)
 
 
 def listen(streams: Sequence[Stream], folder: Path) -> dict[str, Heard]:
@@ -231,13 +236,13 @@ def warm_up(ports: Sequence[int], folder: Path) -> None:
     listen([crisis(0, WARM_UP, ports), *others("warm-up", UNDER * CAPACITY, 0, WARM_UP, ports, 1)], folder)
 
 
-def run(folder: Path, phase: float, say: Callable[[str], None]) -> Overload:
+def run(folder: Path, phase: float, in_flight: int, say: Callable[[str], None]) -> Overload:
     """All of it, six phases. Raises NotReadyError, LoadError, OSError."""
     folder.mkdir()
     room = CAPACITY - CRISIS
     with ExitStack() as stack:
         port = stack.enter_context(service(folder))
-        one = stack.enter_context(gateway(folder / "gateway", f"sqlite:{folder}/state.db", policies(port)))
+        one = stack.enter_context(gateway(folder / "gateway", f"sqlite:{folder}/state.db", policies(port, in_flight)))
         ports = [one.port]
         warm_up(ports, folder / "warm-up")
         say(f"crisis alone, {CAPACITY:g}/s, {OVER:g} times that, {UNDER:g} times that; {phase:g} s each")

@@ -125,25 +125,25 @@ def _wrong(heard: Heard, numbers: range, load: float) -> dict[str, int]:
     return {name: count for name, count in heard.counts(numbers).items() if name not in right}
 
 
-def run(folder: Path, phase: float, say: Callable[[str], None]) -> Iterator[StoreFault | str]:
+def run(folder: Path, phase: float, in_flight: int, say: Callable[[str], None]) -> Iterator[StoreFault | str]:
     """Each fault under each load, everything started anew; a text says what could not be measured."""
     folder.mkdir()
     for load in (UNDER, OVER):
         for fault in FAULTS:
             say(f"Redis {fault.name}, {load:g} x capacity, {3 * phase:g} s")
             try:
-                yield _one(fault, load, folder / f"{fault.name}-{load:g}", phase)
+                yield _one(fault, load, folder / f"{fault.name}-{load:g}", phase, in_flight)
             except (NotReadyError, LoadError, OSError) as wrong:
                 yield f"Redis {fault.name}, {load:g} x capacity: {wrong}"
 
 
-def _one(fault: Fault, load: float, folder: Path, phase: float) -> StoreFault:
+def _one(fault: Fault, load: float, folder: Path, phase: float, in_flight: int) -> StoreFault:
     folder.mkdir()
     with ExitStack() as stack:
         redis = Redis(folder / "redis")
         stack.callback(redis.stop)
         port = stack.enter_context(service(folder))
-        told = policies(port, '"per-key", "per-ip"') + LIMITS
+        told = policies(port, in_flight, '"per-key", "per-ip"') + LIMITS
         one = stack.enter_context(gateway(folder / "gateway", redis.url, told))
         ports = [one.port]
         warm_up(ports, folder / "warm-up")

@@ -17,6 +17,7 @@ from statistics import median
 
 from twisted.internet.task import Clock
 
+from benchmarks import jwt_token
 from benchmarks.resilience import ROUNDS, Work, service, timed
 from ttagw.config import Config
 from ttagw.config.loader import load
@@ -52,8 +53,13 @@ crisis_state = ["acute"]
 in_flight = 1000
 [abuse]
 threshold = "200/min"
+[[auth.issuers]]
+issuer = "https://auth.tta.example"
+audience = ["tta"]
+algorithms = ["RS256"]
+jwks_file = "<<keys>>"
 """ + "".join(
-    f'[[routes]]\nname = "{name}"\npath = "/{name}"\nservice = "up"\nauth = "none"\nlimits = [{limits}]\n'
+    f'[[routes]]\nname = "{name}"\npath = "/{name}"\nservice = "up"\nlimits = [{limits}]\n'
     for name, limits in ((NONE, ""), (ONE, '"per-ip"'), (TWO, '"per-ip", "per-user"'))
 )
 
@@ -89,7 +95,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "ttagw.toml"
-        path.write_text(CONFIGURATION)
+        path.write_text(CONFIGURATION.replace("<<keys>>", str(jwt_token.write_key_set(folder))))
         config: Config = load(str(path))
         clock = Clock()
         store = make_store("memory:", clock, time.monotonic, time.time, lambda: 0.5)

@@ -104,7 +104,7 @@ def test_what_the_gateway_is_told_for_accuracy_is_taken(tmp_path: Path) -> None:
 
 
 def test_what_the_gateway_is_told_for_overload_is_taken(tmp_path: Path) -> None:
-    config = gateway_file(tmp_path, policies(9000, '"per-key", "per-ip"') + LIMITS)
+    config = gateway_file(tmp_path, policies(9000, 64, '"per-key", "per-ip"') + LIMITS)
     assert {each.traffic_class for each in config.routes} == {"crisis", *SHARES}
     crisis = next(each for each in config.routes if each.name == "crisis")
     assert crisis.limits == ()
