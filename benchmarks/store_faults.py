@@ -1,7 +1,8 @@
 """What requests notice of a Redis that is killed, restarted or paused while the load is on, below capacity and above.
 
 Every request but those of crisis is counted in Redis by two limits that are never reached: one of its address, for
-which the gateway may hold a share ready, and one of its own key, small enough that Redis is asked each time.
+which the gateway may hold a share ready, and one of its own key, small enough that Redis is asked each time. What
+is slower than in a run in which nothing happened to Redis, at the same time since its start, is the fault's.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def _restart(redis: Redis) -> None:
     redis.restart()
 
 
+def _nothing(_: Redis) -> None:
+    """It stays well."""
+
+
+CONTROL = Fault("well", _nothing, None)
 FAULTS = (
     Fault("killed", Redis.kill, Redis.restart),
     Fault("restarted", _restart, None),
@@ -59,26 +65,26 @@ FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class StoreFault:
-    """One fault under one load. Latencies are ms; each phase is as long as the one before the fault."""
+    """One fault under one load. Latencies are ms, p99.9; each phase is as long as the one before the fault."""
 
     fault: str
     load: float
     """Times the capacity."""
     before: float
-    """p99.9."""
     during: float
     after: float
-    longest_before: float
     longest: float
-    """In the fault and after it."""
+    """In the fault and after it: the longest of all."""
+    well: tuple[float, float]
+    """As `during` and `after`, with a Redis that is well."""
     requests: int
     wrong: dict[str, int]
     """Ends from the fault on that were neither a 200 nor, with more than can be done and without a crisis, shed."""
 
     @property
     def wait(self) -> float:
-        """By how many ms p99.9 grew, in the fault or after it; 0 if it did not."""
-        return max(0.0, max(self.during, self.after) - self.before)
+        """By how many ms it was longer than with a Redis that is well, in the fault or after it; 0 if it was not."""
+        return max(0.0, self.during - self.well[0], self.after - self.well[1])
 
     @property
     def wrong_5xx(self) -> int:
@@ -87,27 +93,30 @@ class StoreFault:
 
     def cells(self) -> list[str]:
         """For the table."""
-        numbers = [self.before, self.during, self.after, self.longest_before, self.longest]
+        numbers = [self.before, self.during, self.after, *self.well, self.longest]
         cells = [f"{self.requests:,}", *(f"{number:.1f}" for number in numbers), f"{self.wait:.1f}"]
         return [f"{self.fault}, {self.load:g} x capacity", *cells, counted(self.wrong)]
 
 
-def outcome(fault: str, load: float, heard: Mapping[str, Heard], phase: float) -> StoreFault:
-    """Put it together: before the fault, in it, and after it."""
+def outcome(
+    fault: str, load: float, heard: Mapping[str, Heard], phase: float, well: tuple[float, float] | None = None
+) -> StoreFault:
+    """Put it together: before the fault, in it, and after it. `well`: None where nothing happens to Redis."""
 
     def between(first: float, last: float) -> list[tuple[Heard, range]]:
         return [(each, each.between(first, last)) for each in heard.values()]
 
     before, during, after = (between(number * phase, (number + 1) * phase) for number in range(3))
     concerned = between(phase, 3 * phase)
+    later = (_percentile(during, 0.999), _percentile(after, 0.999))
     return StoreFault(
         fault=fault,
         load=load,
         before=_percentile(before, 0.999),
-        during=_percentile(during, 0.999),
-        after=_percentile(after, 0.999),
-        longest_before=_percentile(before, 1.0),
+        during=later[0],
+        after=later[1],
         longest=_percentile(concerned, 1.0),
+        well=well or later,
         requests=sum(len(numbers) for _, numbers in concerned),
         wrong=together([_wrong(each, numbers, load) for each, numbers in concerned]),
     )
@@ -129,15 +138,24 @@ def run(folder: Path, phase: float, in_flight: int, say: Callable[[str], None]) 
     """Each fault under each load, everything started anew; a text says what could not be measured."""
     folder.mkdir()
     for load in (UNDER, OVER):
-        for fault in FAULTS:
+        well: tuple[float, float] | None = None
+        for fault in (CONTROL, *FAULTS):
             say(f"Redis {fault.name}, {load:g} x capacity, {3 * phase:g} s")
             try:
-                yield _one(fault, load, folder / f"{fault.name}-{load:g}", phase, in_flight)
+                found = _one(fault, load, folder / f"{fault.name}-{load:g}", phase, in_flight, well)
             except (NotReadyError, LoadError, OSError) as wrong:
                 yield f"Redis {fault.name}, {load:g} x capacity: {wrong}"
+                if fault is CONTROL:
+                    break
+                continue
+            if fault is CONTROL:
+                well = (found.during, found.after)
+            yield found
 
 
-def _one(fault: Fault, load: float, folder: Path, phase: float, in_flight: int) -> StoreFault:
+def _one(
+    fault: Fault, load: float, folder: Path, phase: float, in_flight: int, well: tuple[float, float] | None
+) -> StoreFault:
     folder.mkdir()
     with ExitStack() as stack:
         redis = Redis(folder / "redis")
@@ -154,4 +172,4 @@ def _one(fault: Fault, load: float, folder: Path, phase: float, in_flight: int) 
         if fault.end is not None:
             listening.sleep_until(2 * phase)
             fault.end(redis)
-        return outcome(fault.name, load, listening.heard(), phase)
+        return outcome(fault.name, load, listening.heard(), phase, well)

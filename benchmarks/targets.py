@@ -103,7 +103,7 @@ def _overload(results: Results) -> Iterator[Target]:
     share = found.flood_share if found else None
     yield Target("goodput of others in a crisis flood", share, 50.0, "%", floor=True)
     waits = [each.wait for each in results.store_faults]
-    yield Target("p99.9 with Redis away, more than before", max(waits, default=None), 50.0, "ms")
+    yield Target("p99.9 with Redis away, more than with it", max(waits, default=None), 50.0, "ms")
     wrong = [each.wrong_5xx for each in results.store_faults]
     yield Target("wrong 5xx with Redis away", sum(wrong) if wrong else None, 0.0, "")
 

@@ -226,7 +226,10 @@ def test_what_grew_while_redis_was_away_is_the_wait() -> None:
     one = heard(stream(10, 3, "crisis"), [200] * 30, took=0.002)
     slow = array("d", one.ends)
     slow[15] += 0.06
-    found = store_outcome("paused", 0.5, {"crisis": Heard(one.stream, one.began, one.sent, slow, one.codes)}, 1.0)
+    well = store_outcome("well", 0.5, {"crisis": one}, 1.0)
+    assert (well.wait, well.well) == (0.0, (pytest.approx(2.0), pytest.approx(2.0)))
+    these = {"crisis": Heard(one.stream, one.began, one.sent, slow, one.codes)}
+    found = store_outcome("paused", 0.5, these, 1.0, (well.during, well.after))
     assert found.wait == pytest.approx(60.0)
     assert found.longest == pytest.approx(62.0)
 
