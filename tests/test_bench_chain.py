@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tomllib
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import jwt_token
-from benchmarks.__main__ import options
+from benchmarks.__main__ import PARTS, options
 from benchmarks.accuracy import POLICIES, TOGETHER, Accuracy
 from benchmarks.chain_peers import (
     CHAIN_PEERS,
@@ -29,7 +30,7 @@ from benchmarks.gateways import HEAD, services
 from benchmarks.load import CHAIN_ROW, Sample
 from benchmarks.origin import Origin, start_origin
 from benchmarks.overload import SHARES, Overload, policies
-from benchmarks.peers import Peer, Place, envoy_binary
+from benchmarks.peers import HERE, Peer, Place, envoy_binary
 from benchmarks.process import NotReadyError
 from benchmarks.results import Results
 from benchmarks.run import standing
@@ -290,6 +291,11 @@ def test_each_part_s_own_layers_are_measured() -> None:
 
 
 # What is asked for
+
+
+def test_every_part_is_in_the_manual() -> None:
+    page = (HERE.parent / "docs" / "benchmarks.rst").read_text()
+    assert re.findall(r"^   \* - ``--([a-z]+)``$", page, re.MULTILINE) == list(PARTS)
 
 
 @pytest.mark.parametrize("part", ["chain", "accuracy", "overload"])
