@@ -93,7 +93,7 @@ def layers(
 
 def outermost(metrics: Metrics, access: AccessLog, traffic: Traffic) -> list[Layer]:
     """What requests pass that no route answers, too."""
-    return [Observe(metrics, access, time.monotonic), *traffic.abuse.layers()]
+    return [Observe(metrics, access, time.monotonic, traffic.classes.ended), *traffic.abuse.layers()]
 
 
 class Gateway(MultiService):
@@ -192,9 +192,11 @@ class Gateway(MultiService):
         route.rank = CLASSES[config.traffic_class]
         services = [self._config.services[name] for name in (config.split or (config.service,))]
         route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)
+        # Whatever somebody in a crisis asks for, they are not left with an error.
+        route.crisis = route.fallback or next(iter(self.fallbacks.values()), None)
         if config.login:
             # Who cannot sign in can reach nothing else here, whatever service would have helped.
-            route.help = route.fallback or next(iter(self.fallbacks.values()), None)
+            route.help = route.crisis
         return route
 
     def _keys(self) -> Keys | None:

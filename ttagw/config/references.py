@@ -56,6 +56,7 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
+    found += _without_help(config)
     found += clients.notices(config)
     found += logins.notices(config)
     found += blocking.notices(config)
@@ -74,6 +75,16 @@ def notices(config: Config) -> list[Finding]:
         keys = [name for name in type(auth.care).model_fields if name in auth.care.model_fields_set - {"service"}]
         found += [(("auth", "care", key), "has no effect: there is no auth.care.service to ask") for key in keys]
     return found
+
+
+def _without_help(config: Config) -> Iterator[Finding]:
+    """Routes of the class crisis whose services have no safe answer of their own."""
+    for index, route in enumerate(config.routes):
+        names = [name for name in (route.split or (route.service,)) if name in config.services]
+        if route.traffic_class == "crisis" and not any(config.services[name].fallback for name in names):
+            first = next(iter(config.fallbacks), "")
+            instead = f'the fallback "{first}", the first there is,' if first else "a built-in one for the US"
+            yield ("routes", index, "class"), f"has no fallback at its service: {instead} stands in"
 
 
 def _same_people(config: Config) -> Iterator[Finding]:

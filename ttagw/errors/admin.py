@@ -118,6 +118,15 @@ class RevocationsFullError(GatewayError):
     detail = "As much is revoked as there is room for, so this was not added. Revoking by user takes one place for all."
 
 
+class MarksFullError(GatewayError):
+    """As many sessions are marked as there is room for."""
+
+    status = 503
+    code = "marks_full"
+    title = "There is no room for more marks"
+    detail = "As many sessions are marked as there is room for, so this one was not added."
+
+
 class BlockNotFoundError(GatewayError):
     """Nobody of that name is blocked."""
 

@@ -31,6 +31,10 @@ LINGER = 2.0
 """
 LONGEST_END = 900.0
 """Seconds after which a connection that ends is cut, however steadily its client takes the rest."""
+LONGEST_RESPITE = 5.0
+"""Seconds for which a connection is not read after an answer that asks for it, at the most: so long it may take until
+it is seen that its client has gone.
+"""
 MOST_REQUESTS = 1000
 MOST_SECONDS = 3600.0
 """After so many requests, or so long, a connection ends with its next answer."""
@@ -57,6 +61,7 @@ class Channel:
         "_paused_at",
         "_reader",
         "_requests",
+        "_rest",
         "_running",
         "_site",
         "_writer",
@@ -78,6 +83,8 @@ class Channel:
         self._running = self._closing = self._paused = self._last = False
         self._requests = 0
         self._began = self._paused_at = 0.0
+        self._rest = 0.0
+        """Until when nothing is read, and nothing that waits is begun; 0: it is not."""
         self.deadline = NEVER
 
     # As a protocol
@@ -113,7 +120,9 @@ class Channel:
             self._next()
         if reader.fed and not reader.deaf:
             limit = reader.limit(now, paused=self._paused, answering=True)
-            if self._current is None or limit < self.deadline:
+            if self._rest:
+                self.deadline = self._rest
+            elif self._current is None or limit < self.deadline:
                 self.deadline = limit
 
     def connectionLost(self, reason: Failure) -> None:
@@ -131,11 +140,19 @@ class Channel:
 
     def _next(self) -> None:
         """Start what waits, as long as nothing is under way."""
+        if self._rest:
+            return
         self._running = True
         site = self._site
         queue = self._reader.queue
         # Answers that the client does not take are not piled up: the next request waits.
-        while queue and self._current is None and not self._closing and self._writer.queued < HIGH_WATER:
+        while (
+            queue
+            and self._current is None
+            and not self._closing
+            and not self._rest
+            and self._writer.queued < HIGH_WATER
+        ):
             self._current = exchange = queue.pop(0)
             self._requests += 1
             self._answer.begin(exchange)
@@ -144,7 +161,7 @@ class Channel:
             if exchange.deadline and exchange.deadline < self.deadline and not exchange.over:
                 self.deadline = exchange.deadline
         self._running = False
-        if self._paused and not queue and self._reader.reading is None:
+        if self._paused and not queue and self._reader.reading is None and not self._rest:
             self.resume()
 
     def _spoilt(self, exchange: Exchange) -> None:
@@ -170,6 +187,14 @@ class Channel:
             self._close()
             return
         now = self._monotonic()
+        if exchange is not None and exchange.respite:
+            self._rest = self.deadline = now + min(exchange.respite, LONGEST_RESPITE)
+            self.pause()
+            return
+        self._await(now)
+
+    def _await(self, now: float) -> None:
+        """Nothing is under way: the next request is waited for, or is there already."""
         self.deadline = now + self._site.http.keepalive_timeout
         if self._writer.queued or self._reader.fed:
             # Something else than the next request is waited for: `expire` sees what.
@@ -185,6 +210,7 @@ class Channel:
         clean = not reader.fed and reader.reading is None and not reader.queue
         reader.deaf = self._closing = True
         reader.queue.clear()
+        self._rest = 0.0
         # From now on it counts how long the end takes.
         self._began = now = self._monotonic()
         self.deadline = now + LINGER
@@ -248,7 +274,7 @@ class Channel:
 
     def _drained(self) -> None:
         self._answer.drained()
-        if self._current is None and not self._reader.fed and not self._closing:
+        if self._current is None and not self._reader.fed and not self._closing and not self._rest:
             self.deadline = self._monotonic() + self._site.http.keepalive_timeout
         if self._reader.queue and not self._running:
             self._next()
@@ -272,6 +298,13 @@ class Channel:
                 self.deadline = now + (_GLANCE if outstanding else rest)
         elif self._current is not None and self._current.deadline and now >= self._current.deadline:
             self._site.pipeline.fail(self._current, UpstreamTimeoutError("route_timeout"))
+        elif self._rest and now >= self._rest:
+            self._rest = 0.0
+            self._await(now)
+            if self._paused and not self._reader.queue and self._current is None:
+                self.resume()
+        elif self._rest:
+            self.deadline = self._rest
         else:
             self._expire_reading(now)
 
