@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ttagw.abuse.entries import Block
@@ -26,6 +26,7 @@ def blocked(table: Table, address: str) -> bool:
     return table.find_address(PLACES.of(address), address) is not None
 
 
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_an_address_is_blocked_while_some_block_of_it_lasts(steps: list[tuple[str, str, int]]) -> None:
     wall = Clock(1000.0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ttagw.core.blocking import LEAST_MEMORY, Rules, Tally, remembered_for
@@ -35,6 +35,7 @@ class Plain:
         return False
 
 
+@settings(max_examples=60, deadline=None)
 @given(rules, steps)
 def test_a_bucket_is_as_full_as_all_that_came_since_it_was_empty(rules: Rules, steps: list[tuple[int, str]]) -> None:
     tally = Tally(rules)

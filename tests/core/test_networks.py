@@ -3,7 +3,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ttagw.core import networks
@@ -68,6 +68,7 @@ def narrowest(found: dict[Network, int], address: IPv4Address | IPv6Address) -> 
     return found[max(around, key=lambda each: each.prefixlen)] if around else None
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(nets(), st.integers(0, 9), st.booleans()), max_size=20), addresses)
 def test_the_narrowest_network_is_found_whatever_was_put_in_and_taken_out(
     steps: list[tuple[Network, int, bool]], address: IPv4Address | IPv6Address
@@ -85,6 +86,7 @@ def test_the_narrowest_network_is_found_whatever_was_put_in_and_taken_out(
         assert bool(table) == bool(plain)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(nets(), max_size=6), st.lists(nets(), max_size=6), st.lists(nets(), max_size=3), addresses)
 def test_the_lists_of_a_configuration_say_who_is_exempt_and_who_is_denied(
     allow: list[Network], deny: list[Network], trusted: list[Network], address: IPv4Address | IPv6Address
