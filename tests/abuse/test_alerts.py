@@ -33,7 +33,7 @@ def test_an_address_is_named_and_a_user_is_not() -> None:
     assert heard.told == [
         ("address_blocked", "2001:db8::/64", "refusals", "alert"),
         ("user_blocked", "", "refusals", "alert"),
-        ("address_blocked", "10.0.0.0/8", "ticket-1", "info"),
+        ("address_blocked", "10.0.0.0/8", "operator", "info"),
         ("block_lifted", "10.0.0.0/8", "address", "info"),
         ("block_lifted", "", "user", "info"),
     ]

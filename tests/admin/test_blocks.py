@@ -250,9 +250,9 @@ async def test_the_log_names_who_did_it_and_no_user() -> None:
     globalLogPublisher.removeObserver(seen.append)
     said = [each["log_format"].format(**each) for each in seen if each.get("log_namespace") == "ttagw.admin.blocks"]
     assert said == [
-        "ops has blocked one user",
+        "ops has blocked one user: operator",
         "ops has looked at blocks",
         "ops has lifted the block of one user",
-        "ops has blocked 192.0.2.1",
+        "ops has blocked 192.0.2.1: operator",
     ]
     assert "mira" not in repr(seen)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from ttagw.abuse.entries import ADDRESS, OPERATOR, Block
+from ttagw.abuse.entries import ADDRESS, OPERATOR, REFUSALS, Block
 
 MOST, WITHIN = 10, 60.0
 """Blocks of which each is told within so many seconds; of further ones it is told once that there are many."""
@@ -34,7 +34,9 @@ class Alerts:
         if block.by != OPERATOR and not self._room():
             return
         kind = "address_blocked" if block.kind == ADDRESS else "user_blocked"
-        self._events.tell(kind, "", _network(block), block.reason, severity=severity)
+        # What an operator has written may be anything: here stand fixed words.
+        reason = OPERATOR if block.by == OPERATOR else REFUSALS
+        self._events.tell(kind, "", _network(block), reason, severity=severity)
 
     def lifted(self, block: Block) -> None:
         """Somebody is not blocked any more, because an operator says so."""

@@ -54,7 +54,7 @@ class BlockDocument(WhoDocument):
     lasts: Annotated[float, BeforeValidator(_lasts)] | None = Field(default=None, alias="for")
     """How long; without it, until it is lifted."""
     reason: Annotated[str, Matches(REASON, 'a word such as "scraping" or "ticket-4711"')] = "operator"
-    """Why. It is in logs and events: nothing about a person."""
+    """Why. It is listed and in the log: nothing about a person."""
 
 
 class Who(NamedTuple):

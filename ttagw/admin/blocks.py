@@ -88,7 +88,7 @@ class BlockPages(Api):
                     errors=[("address", f"this overlaps {overlapped}, which is never blocked; change that first")]
                 )
         block = await self._blocks.add(about.kind, about.subject, document.lasts, document.reason)
-        log.info("{caller} has blocked {whom}", caller=caller.name, whom=_named(about))
+        log.info("{caller} has blocked {whom}: {reason}", caller=caller.name, whom=_named(about), reason=block.reason)
         answer(request, 201, shown(block))
 
     async def _delete(self, request: AdminRequest) -> None:
