@@ -40,7 +40,7 @@ def _document(address: str | None, user: str | None) -> dict[str, str]:
 @block.command()
 @_who
 @click.option("--for", "lasts", metavar="TIME", help="How long, such as 15m, 2h or 7d. Default: until it is lifted.")
-@click.option("--reason", help="A word that says why; it comes into logs. Default: operator.")
+@click.option("--reason", help="A word that says why; it is listed and in the log. Default: operator.")
 @with_admin
 def add(
     address: str | None, user: str | None, lasts: str | None, reason: str | None, admin: str, key_file: str | None
