@@ -190,7 +190,9 @@ class Exchange:
 
     __slots__ = (
         "access",
+        "admitted",
         "authority",
+        "awaited",
         "body",
         "bypass",
         "bytes_out",
@@ -203,6 +205,7 @@ class Exchange:
         "failed",
         "fields",
         "forwarded",
+        "helped",
         "host",
         "id",
         "identity",
@@ -273,8 +276,14 @@ class Exchange:
         """Its traffic class, as far as is known by now; what raises it compares, so that the highest wins."""
         self.bypass = ""
         """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
+        self.admitted: tuple[int, str, float] | None = None
+        """The places that it holds: its class and user when it got them, and when it did (0: nobody asks)."""
+        self.awaited = False
+        """Whether one of them is a place among those who wait for an answer of the same service."""
         self.respite = 0.0
         """Seconds for which its connection is not read after the answer: whoever is refused may come back slower."""
+        self.helped = False
+        """Whether it got a safe answer in place of an error."""
         self.params: tuple[bytes, ...] = ()
         self.rest = b""
         self.entered = 0

@@ -47,6 +47,7 @@ def test_a_line_is_json_and_says_what_became_of_it() -> None:
         "route": "players",
         "method": "POST",
         "path": "/players/{id}",
+        "class": "normal",
         "status": 201,
         "bytes_in": 5,
         "bytes_out": 42,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import clients, logins
+from ttagw.config import blocking, clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
 from ttagw.config.routes import Route
 from ttagw.config.services import Service, place_of
-from ttagw.core.headers import PASS, REQUESTS, RESPONSES, TRUSTED
+from ttagw.core.headers import CREDENTIAL, PASS, REQUESTS, RESPONSES, TRUSTED
 from ttagw.core.rbac import PERMISSIONS
 
 _NOBODY = (
@@ -40,8 +40,10 @@ def check(config: Config) -> list[Finding]:
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
     findings += _care(config)
+    findings += _limits(config)
     findings += _reserves(config)
     findings += clients.check(config)
+    findings += blocking.check(config)
     findings += _safety(config)
     return findings
 
@@ -54,8 +56,10 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
+    found += _without_help(config)
     found += clients.notices(config)
     found += logins.notices(config)
+    found += blocking.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [
@@ -71,6 +75,16 @@ def notices(config: Config) -> list[Finding]:
         keys = [name for name in type(auth.care).model_fields if name in auth.care.model_fields_set - {"service"}]
         found += [(("auth", "care", key), "has no effect: there is no auth.care.service to ask") for key in keys]
     return found
+
+
+def _without_help(config: Config) -> Iterator[Finding]:
+    """Routes of the class crisis whose services have no safe answer of their own."""
+    for index, route in enumerate(config.routes):
+        names = [name for name in (route.split or (route.service,)) if name in config.services]
+        if route.traffic_class == "crisis" and not any(config.services[name].fallback for name in names):
+            first = next(iter(config.fallbacks), "")
+            instead = f'the fallback "{first}", the first there is,' if first else "a built-in one for the US"
+            yield ("routes", index, "class"), f"has no fallback at its service: {instead} stands in"
 
 
 def _same_people(config: Config) -> Iterator[Finding]:
@@ -231,6 +245,32 @@ def _care(config: Config) -> Iterator[Finding]:
         yield ("auth", "care", "path"), f"has no {' and no '.join(lacking)}: the answer would not be about them"
     if set("{}") & set(care.path.replace("{caller}", "").replace("{person}", "")):
         yield ("auth", "care", "path"), "has braces that are not those of {caller} and {person}"
+
+
+def _limits(config: Config) -> Iterator[Finding]:
+    """What a limit names must be there, and it must let something through."""
+    roles = {*PERMISSIONS, *config.auth.roles}
+    for name, limit in config.limits.items():
+        for role in limit.roles:
+            if role not in roles:
+                yield ("limits", name, "roles", role), f'there is no role "{role}"'
+        for index, part in enumerate(limit.key):
+            kind, _, field = part.partition(":")
+            if kind == "header" and REQUESTS.kind(field.encode("ascii")) not in (PASS, TRUSTED, CREDENTIAL):
+                yield ("limits", name, "key", index), "no limit sees this field"
+        yield from _twice_at(("limits", name), "key", limit.key)
+    for index, route in enumerate(config.routes):
+        for at, name in enumerate(route.limits):
+            found = config.limits.get(name)
+            burst = found and found.rate and (found.burst or found.rate.count)
+            if burst and route.cost > burst:
+                text = f'"{name}" lets {burst} through at once, and a request here counts as {route.cost}'
+                yield ("routes", index, "limits", at), text
+
+
+def _twice_at(key: tuple[str, ...], name: str, values: Sequence[str]) -> Iterator[Finding]:
+    for where, text in _twice(name, values):
+        yield (*key, *where), text
 
 
 def _reserves(config: Config) -> Iterator[Finding]:

@@ -296,4 +296,5 @@ class RequestReader:
     def paused_for(self, seconds: float, now: float) -> None:
         """The client was not read from for so long."""
         self._body_since += seconds
+        self._since += seconds
         self.seen = now
