@@ -165,6 +165,10 @@ class Attempt:
         self._sent = now = self._service.monotonic()
         connection.send(self, self._exchange, self._target, now)
 
+    def passes(self, reason: str) -> bool:
+        """The pool asks: whether this one goes before others, and takes a place that is kept."""
+        return passes(self._exchange, reason)
+
     # How a try ends
 
     def refused(self, error: GatewayError) -> None:

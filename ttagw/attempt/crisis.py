@@ -13,10 +13,12 @@ from ttagw.core.breaker import State
 from ttagw.core.classes import TrafficClass, note_bypass
 from ttagw.model import Exchange
 
+_CRISIS = TrafficClass.CRISIS
+
 
 def passes(exchange: Exchange, reason: str) -> bool:
     """Whether the exchange goes on although it would be refused for this reason; it is noted then."""
-    if exchange.rank is not TrafficClass.CRISIS:
+    if exchange.rank is not _CRISIS:
         return False
     note_bypass(exchange, reason)
     return True
