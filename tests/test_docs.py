@@ -93,7 +93,7 @@ def reasons_in(source: str) -> Iterator[str]:
 
 def modules() -> list[Path]:
     """The modules that carry requests."""
-    folders = ("admin", "attempt", "auth", "core", "layers", "upstream", "web")
+    folders = ("abuse", "admin", "attempt", "auth", "core", "layers", "upstream", "web")
     named = [path for folder in folders for path in sorted((ROOT / "ttagw" / folder).rglob("*.py"))]
     single = ("pipeline.py", "tree.py", "registry/directory.py")
     return [*named, *[ROOT / "ttagw" / each for each in single]]

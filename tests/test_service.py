@@ -199,6 +199,7 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
             "what",
             "store",
             "operation",
+            "by",
         }
 
 

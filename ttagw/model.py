@@ -178,12 +178,18 @@ class Work(Protocol):
         """The client has left, or something has answered already."""
 
 
+_NORMAL = TrafficClass.NORMAL
+"""Looked up once: that costs more than ten attributes."""
+
+
 class Exchange:
     """One request and what becomes of it. Times are monotonic seconds; `arrived` is wall-clock for the log."""
 
     __slots__ = (
         "access",
+        "admitted",
         "authority",
+        "awaited",
         "body",
         "bypass",
         "bytes_out",
@@ -260,10 +266,14 @@ class Exchange:
         self.body = NO_BODY
         self.max_body = 0
         self.route: Route
-        self.rank = TrafficClass.NORMAL
+        self.rank = _NORMAL
         """Its traffic class, as far as is known by now; what raises it compares, so that the highest wins."""
         self.bypass = ""
         """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
+        self.admitted: tuple[int, str, float] | None = None
+        """The places that it holds: its class and user when it got them, and when it did (0: nobody asks)."""
+        self.awaited = False
+        """Whether one of them is a place among those who wait for an answer of the same service."""
         self.respite = 0.0
         """Seconds for which its connection is not read after the answer: whoever is refused may come back slower."""
         self.helped = False

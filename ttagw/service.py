@@ -55,6 +55,7 @@ from ttagw.web.site import GatewaySite
 from ttagw.wire.accepting import Accepting
 from ttagw.wire.clock import use_monotonic
 from ttagw.wire.deadlines import Deadlines
+from ttagw.wire.door import before_tls
 from ttagw.wire.names import names_of_machine
 
 FLUSH = 0.2
@@ -172,7 +173,9 @@ class Gateway(MultiService):
         tree = Tree(Table(routes), nowhere, asterisk, conditional=any(each.headers for each in config.routes))
         ids = UUID7(lambda: time.time_ns() // 1_000_000, os.urandom)
         trust = Trust(config.gateway.trusted_proxies)
-        return GatewaySite(tree, self.pipeline, nowhere, config.http, trust, ids, self.deadlines, time.monotonic)
+        site = GatewaySite(tree, self.pipeline, nowhere, config.http, trust, ids, self.deadlines, time.monotonic)
+        site.gate = self.traffic.abuse.gate
+        return site
 
     def _route(self, config: RouteConfig) -> Route:
         if config.split:
@@ -206,6 +209,8 @@ class Gateway(MultiService):
         places = sum([len(each.instances) for each in self.upstreams.values()]) * (most + kept_of(most))
         # The admin side must be seen when clients have to wait.
         self.accepting.guard(port, FEW_FILES + places if served is self.site else FEW_FILES)
+        if served is self.site:
+            before_tls(port, self.site.refuses)
 
     # Life
 

@@ -98,7 +98,8 @@ class Tokens:
 
     def known(self, token: bytes) -> Identity | None:
         """Who has this token, if that is remembered and still true."""
-        identity = self._remembered(token)
+        remembered = self._remembered
+        identity = remembered(token)
         if identity is not None and identity.begins <= self._wall() < identity.ends:
             self.hits += 1
             return identity

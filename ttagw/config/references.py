@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import clients, logins
+from ttagw.config import blocking, clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
 from ttagw.config.routes import Route
 from ttagw.config.services import Service, place_of
-from ttagw.core.headers import PASS, REQUESTS, RESPONSES, TRUSTED
+from ttagw.core.headers import CREDENTIAL, PASS, REQUESTS, RESPONSES, TRUSTED
 from ttagw.core.rbac import PERMISSIONS
 
 _NOBODY = (
@@ -40,8 +40,10 @@ def check(config: Config) -> list[Finding]:
         findings += [((*("routes", index), *key), text) for key, text in _route(config, route)]
     findings += _issuers(config)
     findings += _care(config)
+    findings += _limits(config)
     findings += _reserves(config)
     findings += clients.check(config)
+    findings += blocking.check(config)
     findings += _safety(config)
     return findings
 
@@ -57,6 +59,7 @@ def notices(config: Config) -> list[Finding]:
     found += _without_help(config)
     found += clients.notices(config)
     found += logins.notices(config)
+    found += blocking.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [
@@ -242,6 +245,32 @@ def _care(config: Config) -> Iterator[Finding]:
         yield ("auth", "care", "path"), f"has no {' and no '.join(lacking)}: the answer would not be about them"
     if set("{}") & set(care.path.replace("{caller}", "").replace("{person}", "")):
         yield ("auth", "care", "path"), "has braces that are not those of {caller} and {person}"
+
+
+def _limits(config: Config) -> Iterator[Finding]:
+    """What a limit names must be there, and it must let something through."""
+    roles = {*PERMISSIONS, *config.auth.roles}
+    for name, limit in config.limits.items():
+        for role in limit.roles:
+            if role not in roles:
+                yield ("limits", name, "roles", role), f'there is no role "{role}"'
+        for index, part in enumerate(limit.key):
+            kind, _, field = part.partition(":")
+            if kind == "header" and REQUESTS.kind(field.encode("ascii")) not in (PASS, TRUSTED, CREDENTIAL):
+                yield ("limits", name, "key", index), "no limit sees this field"
+        yield from _twice_at(("limits", name), "key", limit.key)
+    for index, route in enumerate(config.routes):
+        for at, name in enumerate(route.limits):
+            found = config.limits.get(name)
+            burst = found and found.rate and (found.burst or found.rate.count)
+            if burst and route.cost > burst:
+                text = f'"{name}" lets {burst} through at once, and a request here counts as {route.cost}'
+                yield ("routes", index, "limits", at), text
+
+
+def _twice_at(key: tuple[str, ...], name: str, values: Sequence[str]) -> Iterator[Finding]:
+    for where, text in _twice(name, values):
+        yield (*key, *where), text
 
 
 def _reserves(config: Config) -> Iterator[Finding]:

@@ -59,6 +59,9 @@ _HOP = (
     b"http2-settings",
 )
 
+_FOR_PARSERS = (b"proxy-connection",)
+"""What means nothing here, and something to llhttp."""
+
 _FRAMING = {
     b"content-length": CONTENT_LENGTH,
     b"transfer-encoding": TRANSFER_ENCODING,
@@ -98,14 +101,20 @@ _RESPONSE: dict[bytes, int] = {
 class Plan:
     """What to do with a head whose fields have certain names in a certain order."""
 
-    __slots__ = ("coding", "connection", "credentials", "host", "keep", "length", "special")
+    __slots__ = ("coding", "connection", "credentials", "free", "host", "keep", "kept", "length", "special")
 
     def __init__(self, kinds: Sequence[int], names: Sequence[bytes], *, trusted: bool) -> None:
         """`names` are in lower case."""
         passing = (PASS, TRUSTED) if trusted else (PASS,)
         ignored = (*passing, DROP, TRUSTED, CREDENTIAL) + (() if trusted else (FORWARDED, REQUEST_ID))
-        self.keep = _picker([place for place, kind in enumerate(kinds) if kind in passing], len(kinds))
+        self.kept = tuple([place for place, kind in enumerate(kinds) if kind in passing])
+        """Places of the fields that go on."""
+        self.keep = _picker(self.kept, len(kinds))
         """Gives the fields that go on."""
+        self.free = frozenset(
+            [place for place, kind in enumerate(kinds) if kind in ignored and names[place] not in _FOR_PARSERS]
+        )
+        """Places of the fields whose values mean nothing for how the message is read."""
         self.host = _only(kinds, HOST)
         """Place of the one Host; -1: there is none, -2: there are several. The same below."""
         self.length = _only(kinds, CONTENT_LENGTH)

@@ -22,6 +22,16 @@ class InvalidDocumentError(GatewayError):
         self.errors = tuple(errors)
 
 
+class LimitNotFoundError(GatewayError):
+    """The admin API was asked about a limit that is not configured."""
+
+    status = 404
+    code = "limit_not_found"
+    title = "There is no such limit"
+    detail = "No limit has this name."
+    blame = Blame.CLIENT
+
+
 class ServiceNotFoundError(GatewayError):
     """The admin API was asked about a service that does not exist."""
 
@@ -115,6 +125,25 @@ class MarksFullError(GatewayError):
     code = "marks_full"
     title = "There is no room for more marks"
     detail = "As many sessions are marked as there is room for, so this one was not added."
+
+
+class BlockNotFoundError(GatewayError):
+    """Nobody of that name is blocked."""
+
+    status = 404
+    code = "block_not_found"
+    title = "This is not blocked"
+    detail = "Neither the address nor the user is blocked under that name, so there is nothing to lift."
+    blame = Blame.CLIENT
+
+
+class BlocksFullError(GatewayError):
+    """No further block can be kept."""
+
+    status = 503
+    code = "blocks_full"
+    title = "There is no room for more blocks"
+    detail = "As many blocks are kept as there is room for, and operators have made all of them."
 
 
 class NotStoredError(GatewayError):

@@ -10,6 +10,7 @@ from ttagw.store.base import Store
 from ttagw.store.counted import Counted
 from ttagw.store.memory import MemoryStore
 from ttagw.store.redis import RedisStore
+from ttagw.store.redis_counters import Counters
 from ttagw.store.redis_url import parse
 from ttagw.store.sqlite import SqliteStore
 from ttagw.store.sqlite_file import prepare
@@ -28,6 +29,18 @@ def make_store(
     nothing of the URL, for one that cannot be used.
     """
     return Counted(_inner(url, reactor, monotonic, wall, random), monotonic)
+
+
+def make_counters(
+    url: str, reactor: Any, monotonic: Callable[[], float], random: Callable[[], float]
+) -> Counters | None:
+    """What several gateways count by together, not started yet; None where the store is not shared.
+
+    Raises `ValueError` as `make_store` does.
+    """
+    if url.partition(":")[0] not in ("redis", "rediss", "redis+sentinel"):
+        return None
+    return Counters(parse(url), reactor, monotonic, random)
 
 
 def check_url(url: str) -> None:

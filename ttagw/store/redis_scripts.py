@@ -13,7 +13,8 @@ class Script(NamedTuple):
     sha: bytes
 
 
-def _script(text: str) -> Script:
+def script(text: str) -> Script:
+    """A script by its text."""
     data = text.encode("ascii")
     return Script(data, sha1(data, usedforsecurity=False).hexdigest().encode("ascii"))
 
@@ -24,10 +25,10 @@ redis.call('PUBLISH', ARGV[1], '+' .. ARGV[2])
 return 1
 """
 
-PUT = _script(_SET)
+PUT = script(_SET)
 """Key; channel, value, milliseconds or ""."""
 
-SWAP = _script(
+SWAP = script(
     """
 local present = redis.call('GET', KEYS[1])
 if ARGV[4] == '' then
@@ -40,7 +41,7 @@ end
 )
 """Key; channel, value, milliseconds or "", and "" for no present value or "=" with the expected one."""
 
-DELETE = _script(
+DELETE = script(
     """
 local found = redis.call('DEL', KEYS[1])
 if found == 1 then redis.call('PUBLISH', ARGV[1], '-') end

@@ -157,6 +157,23 @@ class Wire:
         except self._protocol.failed:
             raise StoreAwayError(self.over) from None
 
+    def begin(self, *command: bytes | str | int) -> Deferred[Any]:
+        """What Redis answers, whenever that is. Fails as `ask` does."""
+        if self.over:
+            return defer.fail(StoreAwayError(self.over))
+        try:
+            asked: Deferred[Any] = self._protocol.execute_command(*command)
+        except self._protocol.failed:
+            return defer.fail(StoreAwayError(self.over or "connection_lost"))
+        return asked.addErrback(self._meant)
+
+    def _meant(self, failure: Failure) -> Failure:
+        if failure.check(self._protocol.said):
+            return Failure(meaning(str(failure.value)))
+        if failure.check(self._protocol.failed):
+            return Failure(StoreAwayError(self.over))
+        return failure
+
     def drop(self, reason: str) -> None:
         """End it now, whatever is under way."""
         if self._made and not self._aborted:

@@ -118,7 +118,8 @@ class InstancePool:
             while idle:
                 connection = idle.pop()
                 # What has come unasked would be taken for the answer; and one that is closed is of no use.
-                if connection.is_quiet():
+                heard = connection.heard
+                if not heard():
                     return connection
                 connection.abort()
         self._wait(waiter)

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ttagw.core.forwarded import Peer
 from ttagw.errors import RequestTimeoutError, UpstreamTimeoutError
 from ttagw.model import Exchange
 from ttagw.web.answer import Answer
@@ -54,6 +55,7 @@ class Channel:
         "_began",
         "_closing",
         "_current",
+        "_last",
         "_monotonic",
         "_paused",
         "_paused_at",
@@ -64,9 +66,11 @@ class Channel:
         "_site",
         "_writer",
         "deadline",
+        "peer",
         "transport",
     )
 
+    peer: Peer
     transport: Any
     _writer: Writer
     _answer: Answer
@@ -76,7 +80,7 @@ class Channel:
         self._site = site
         self._monotonic = site.monotonic
         self._current: Exchange | None = None
-        self._running = self._closing = self._paused = False
+        self._running = self._closing = self._paused = self._last = False
         self._requests = 0
         self._began = self._paused_at = 0.0
         self._rest = 0.0
@@ -97,7 +101,8 @@ class Channel:
         transport.setTcpNoDelay(True)
         self._writer = writer_for(transport, self._drained, site.monotonic)
         self._answer = Answer(self, self._writer)
-        self._reader = RequestReader(site.http, site.trust, site.peer_of(transport), self._answer, self)
+        self.peer = site.peer_of(transport)
+        self._reader = RequestReader(site.http, site.trust, self.peer, self._answer, self)
         self._began = now = site.monotonic()
         self.deadline = now + site.http.keepalive_timeout
         site.opened(self)
@@ -168,7 +173,7 @@ class Channel:
     def closes_after(self) -> bool:
         """Whether the connection ends after the answer that begins now."""
         exchange = self._current
-        if exchange is None or not exchange.keep_alive or exchange is self._reader.reading:
+        if exchange is None or not exchange.keep_alive or self._last or exchange is self._reader.reading:
             return True
         site = self._site
         return self._requests >= MOST_REQUESTS or site.draining or self._reader.seen - self._began >= MOST_SECONDS
@@ -178,7 +183,7 @@ class Channel:
         exchange, self._current = self._current, None
         if exchange is not None:
             self._site.pipeline.end(exchange)
-        if close:
+        if close or self._last:
             self._close()
             return
         now = self._monotonic()
@@ -238,6 +243,17 @@ class Channel:
         reader = self._reader
         if self._current is None and not reader.fed and not reader.queue and not self._closing:
             self._close()
+
+    def close_soon(self) -> None:
+        """End the connection: after the answer that is under way, or now."""
+        self._last = True
+        if self._current is None and not self._closing:
+            self._close()
+
+    def stalled(self, now: float) -> float:
+        """Seconds for which the client has taken nothing of what waits for it; 0 if nothing waits."""
+        writer = self._writer
+        return now - writer.progress if writer.outstanding(now) else 0.0
 
     # Backpressure
 

@@ -1,0 +1,86 @@
+"""The ledger in a few lines, by the clock that it is given: what the script in Redis must do as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor, inf
+
+from ttagw.core.lease import ASK, FORGIVE, KEPT, OWED, Answer, Item, Told, lendable
+
+
+class Bucket:
+    """What was used, when that was, and what is lent to whom until when."""
+
+    def __init__(self, now: float) -> None:
+        self.level = 0.0
+        self.at = now
+        self.lent: dict[str, tuple[float, float]] = {}
+
+    def leak(self, rate: float, now: float) -> None:
+        self.level = max(0.0, self.level - max(0.0, now - self.at) * rate)
+        self.at = max(self.at, now)
+
+    def total(self) -> float:
+        return self.level + sum(amount for amount, _ in self.lent.values())
+
+
+class Ledger:
+    """All buckets. Times are seconds here, and microseconds in what is said, as in Redis."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[bytes, Bucket] = {}
+
+    def count(self, who: str, items: Sequence[Item], now: float) -> Answer:
+        """What the script does."""
+        found = [self._told(who, item, now) for item in items]
+        fits: list[bool] = []
+        waits: list[float] = []
+        more: dict[bytes, float] = {}
+        for item, bucket in zip(items, found, strict=True):
+            cost = 0.0 if item.kind >= OWED else item.cost
+            over = bucket.total() + more.get(item.key, 0.0) + cost - item.burst
+            fits.append(cost <= 0 or over <= item.burst * 1e-9)
+            waits.append(0.0 if fits[-1] else inf if cost > item.burst else over / item.rate)
+            if fits[-1]:
+                more[item.key] = more.get(item.key, 0.0) + cost
+        refused = any(not fit and item.kind == ASK for fit, item in zip(fits, items, strict=True))
+        if not refused:
+            for item, bucket, fit in zip(items, found, fits, strict=True):
+                bucket.level += item.cost if fit and item.kind < OWED else 0.0
+        told: list[Told] = []
+        for item, bucket, fit, wait in zip(items, found, fits, waits, strict=True):
+            granted = self._lend(who, item, bucket, now) if item.want and not refused else 0.0
+            told.append(Told(fit and not refused, bucket.total(), wait, granted))
+        return Answer(refused, now * 1e6, tuple(told))
+
+    def _told(self, who: str, item: Item, now: float) -> Bucket:
+        bucket = self.buckets.setdefault(item.key, Bucket(now))
+        for other, (amount, ends) in list(bucket.lent.items()):
+            if ends <= now:
+                bucket.leak(item.rate, ends)
+                bucket.level += amount
+                del bucket.lent[other]
+        bucket.leak(item.rate, now)
+        mine, _ = bucket.lent.pop(who, (0.0, 0.0))
+        used = min(item.used, mine)
+        bucket.level += used
+        mine -= used
+        mine -= min(item.returned, mine)
+        bucket.level = max(0.0, bucket.level - max(0.0, item.undone - max(0.0, now - item.since / 1e6) * item.rate))
+        if item.kind == FORGIVE:
+            bucket.level = 0.0
+        if item.kind >= OWED:
+            bucket.level = max(bucket.level, min(bucket.level + item.cost, 2 * item.burst))
+        if mine or item.want:
+            bucket.lent[who] = mine, now + KEPT
+        return bucket
+
+    def _lend(self, who: str, item: Item, bucket: Bucket, now: float) -> float:
+        most = lendable(item.rate, item.burst)
+        mine, _ = bucket.lent[who]
+        share = max(floor(most / len(bucket.lent)), item.unit)
+        all_ = sum(amount for amount, _ in bucket.lent.values())
+        room = min(most - all_, item.burst - bucket.total(), min(share, item.want) - mine)
+        granted = max(0.0, floor(room / item.unit) * item.unit)
+        bucket.lent[who] = mine + granted, now + KEPT
+        return granted
