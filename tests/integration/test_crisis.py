@@ -189,7 +189,7 @@ def test_with_the_breaker_open_a_crisis_request_reaches_a_service_that_is_well_a
         working.bad = True
         assert [place.ask("/open/1").status for _ in range(4)] == [500, 500, 500, 503]
         answer = place.ask("/crisis/1")
-        assert answer.status == 500  # the service's own
+        assert (answer.status, answer.reason, helps(answer)) == (503, b"upstream_broken", True)
         working.bad = False
         asked = working.asked
         assert [place.ask(path).status for path in ("/open/1", "/crisis/1", "/open/1", "/crisis/1")] == [
