@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.integration.kit.certs import Authority
 from tests.integration.kit.gateway import Gateway, route, service
 from tests.integration.kit.operated import Key, Operator, make_key
 from tests.integration.kit.origin import Origin, Request, Talk
@@ -299,6 +300,24 @@ def test_above_the_ceiling_a_connection_is_not_read_for_a_while_and_then_goes_on
         assert time.monotonic() - began >= 2.8
         assert helps(client.ask(post("/crisis/1", b"x" * 1000)))
         assert place.ask("/open/1").status == 200  # others do not wait
+
+
+def test_over_tls_it_is_the_same(tmp_path: Path, working: Service, authority: Authority) -> None:
+    services = {"s": service(working.origin.port)}
+    classes = {"crisis": {"rate": "1/min"}}
+    made = authority.issue("127.0.0.1")
+    with Gateway(tmp_path, services, ROUTES[2:], certificate=made, classes=classes) as gateway:
+        with Client(gateway.secure_port, authority.client_context()) as client:
+            assert client.ask(get("/crisis/1")).status == 200
+            began = time.monotonic()
+            client.send(get("/crisis/1") + get("/open/1"), get("/open/2"))
+            assert helps(client.answer(b"GET"))
+            assert [client.answer(b"GET").status for _ in range(2)] == [200, 200]
+            assert time.monotonic() - began >= 0.9
+            assert helps(client.ask(get("/crisis/1")))
+            gateway.stop()
+            assert client.rest() == b""
+        assert gateway.failures() == []
 
 
 def test_a_connection_that_is_not_read_ends_when_the_gateway_does(tmp_path: Path, working: Service) -> None:

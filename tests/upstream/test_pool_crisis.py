@@ -97,3 +97,36 @@ def test_while_there_is_room_nothing_is_noted() -> None:
     ask = served.ask(rank=CRISIS)
     served.endpoint.accept().protocol.dataReceived(OK)
     assert (ask.sink.body, ask.exchange.bypass, served.pool.idle) == (b"ok", "", 1)
+
+
+def test_those_who_go_first_are_served_in_their_order() -> None:
+    served, wires = full(waiting=1)
+    asks = [served.ask(rank=CRISIS) for _ in range(3)]
+    extra = served.endpoint.accept()
+    assert b"GET /up" in extra.take()
+    wires[0].protocol.dataReceived(OK)  # of the one before them
+    wires[0].protocol.dataReceived(OK)
+    assert [ask.over for ask in asks] == [False, True, False]
+    wires[0].protocol.dataReceived(OK)
+    extra.protocol.dataReceived(OK)
+    assert [ask.over for ask in asks] == [True, True, True]
+
+
+def test_nobody_for_whom_a_connection_was_opened_is_forgotten() -> None:
+    served = Upstreamed(max_connections=1, queue_timeout=0.5)
+    other = served.ask()
+    crisis = served.ask(rank=CRISIS)
+    assert len(served.endpoint.asked) == 2
+    one, two = served.endpoint.accept(), served.endpoint.accept()
+    for wire in (one, two):
+        wire.protocol.dataReceived(OK)
+    assert (other.sink.body, crisis.sink.body) == (b"ok", b"ok")
+    assert (bool(one.ended), two.ended, served.pool.idle) == (True, "", 1)
+
+
+def test_who_goes_first_and_finds_no_place_that_is_kept_is_refused_in_time_and_helped() -> None:
+    served, _ = full(waiting=0)
+    served.ask(rank=CRISIS)
+    late = served.ask(rank=CRISIS)
+    served.pass_time(1.1)
+    assert (late.result, late.exchange.helped) == ((503, "queue_timeout"), True)

@@ -134,14 +134,18 @@ class InstancePool:
             self._open()
             return
         until = self.monotonic() + self._settings.queue_timeout
-        if waiter.passes("connections"):
-            # It gets what is free next, and does not wait for that as long as there is a place that is kept.
-            self._waiting.appendleft(_Place(until, waiter, first=True))
-            if len(self._all) < self._most + self._kept:
-                self._open()
-        else:
+        if not waiter.passes("connections"):
             self._waiting.append(_Place(until, waiter))
-        self.deadline = min(self.deadline, until)
+            self.deadline = min(self.deadline, until)
+            return
+        # It gets what is free next, and does not wait for that as long as there is a place that is kept.
+        keeps = len(self._all) < self._most + self._kept
+        behind = next((place for place, each in enumerate(self._waiting) if not each.first), len(self._waiting))
+        self._waiting.insert(behind, _Place(NEVER if keeps else until, waiter, first=True))
+        if keeps:
+            self._open()
+        else:
+            self.deadline = min(self.deadline, until)
 
     def give_up(self, waiter: Waiter) -> None:
         """The waiter does not want one any more. A connection being opened for it goes to the next, or becomes idle."""
@@ -171,7 +175,7 @@ class InstancePool:
             self._idle.append(connection)
 
     def _give(self, connection: UpstreamConnection) -> None:
-        if self._stopped or (len(self._all) > self._most and not (self._waiting and self._waiting[0].first)):
+        if self._stopped or (len(self._all) > self._most and not self._promised()):
             # Whoever had a place that is kept gives it back, whoever else may wait.
             connection.close()
         elif self._waiting:
@@ -179,6 +183,10 @@ class InstancePool:
         else:
             connection.deadline = self.monotonic() + self._settings.keepalive
             self._idle.append(connection)
+
+    def _promised(self) -> bool:
+        """Whether the next in line is one who goes first, or for whom a connection was opened."""
+        return bool(self._waiting) and (self._waiting[0].first or self._waiting[0].until == NEVER)
 
     def closed(self, connection: UpstreamConnection, why: str = "") -> None:
         """A connection is of no use any more. Called as often as one likes."""
