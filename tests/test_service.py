@@ -200,6 +200,8 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
             "store",
             "operation",
             "by",
+            "limit",
+            "class",
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -301,6 +302,27 @@ def test_nothing_personal_is_said(place: Place) -> None:
     for text in (metrics, place.gateway.child.errors.read_bytes(), place.gateway.access.read_bytes()):
         assert b"secretive" not in text
         assert b"zoe" not in text
+
+
+def test_a_client_with_ipv6_is_its_network(tmp_path: Path, service_here: Origin) -> None:
+    port = free_port()
+    sections: dict[str, Any] = {
+        "limits": {"ip": {"rate": SLOW, "burst": 2, "key": ["ip"]}},
+        "gateway": {"listen": [f"tcp6:{port}:interface=\\:\\:1"], "trusted_proxies": ["::1/128"]},
+    }
+
+    def ask(*fields: str) -> int:
+        with socket.create_connection(("::1", port), 10) as connection:
+            connection.sendall(get("/a", *fields, "Connection: close"))
+            return int(connection.makefile("rb").readline().split()[1])
+
+    services = {"s": service(service_here.port)}
+    with Gateway(tmp_path, services, [route("/*", limits=["ip"])], **sections) as gateway:
+        assert [ask() for _ in range(3)] == [OK, OK, REFUSED]
+        # In the network of ::1, through the proxy that is there.
+        assert ask("X-Forwarded-For: ::2") == REFUSED
+        assert ask("X-Forwarded-For: 0:0:0:1::2") == OK
+        assert gateway.failures() == []
 
 
 @pytest.mark.parametrize("store", ["sqlite:state.db", "memory:"])

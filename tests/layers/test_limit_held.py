@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 from tests.layers.asking import Asking, somebody
 from tests.layers.limiting import Limited, answered, policy, told
 from ttagw.core.classes import TrafficClass
+from ttagw.layers.limit.held import TICKS
 
 OK, REFUSED = 200, 429
 TWO = {"concurrent": 2, "key": ["user"]}
@@ -126,6 +128,34 @@ def test_a_long_body_is_charged_while_it_passes() -> None:
     end(passed(limited, 1, 0))
     assert limited.status(somebody()) == REFUSED
     assert limited.layer._metered.under_way == set()
+
+
+def test_many_long_bodies_are_charged_in_turns_within_a_second() -> None:
+    limited = Limited(b={"bandwidth": "1KiB/s", "key": ["ip"]})
+    clients = [f"192.0.2.{number}" for number in range(25)]
+    asked = [limited.ask(client=client) for client in clients]
+    for asking in asked:
+        asking.exchange.bytes_out = 3000
+    counts = []
+    for _ in range(TICKS):
+        limited.layer.tick()
+        counts.append(limited.local.keys("b:bandwidth"))
+    assert counts[-1] == 25
+    assert max([after - before for before, after in pairwise([0, *counts])]) <= 3
+    for asking in asked:
+        end(asking)
+        limited.layer.tick()
+    assert limited.local.debt(limited.limits.by_name["b"].bandwidth, clients[0])[1].reset == 3000 / 1024
+
+
+def test_of_two_that_refuse_the_one_that_is_over_last_is_named() -> None:
+    limited = Limited(c={"concurrent": 1}, b={"bandwidth": "1KiB/s", "key": []}, d={"concurrent": 1})
+    asking = limited.ask()
+    asking.exchange.bytes_out = 9000
+    limited.layer.tick()
+    refused = limited.ask()
+    assert (code(refused), json.loads(refused.sink.body)["limit"]) == ("bandwidth_exceeded", "b")
+    assert told(refused) == {"c:concurrent": {"r": 0}, "b:bandwidth": {"r": 0, "t": 8}, "d:concurrent": {"r": 0}}
 
 
 def test_multiples_are_of_bytes_too() -> None:

@@ -12,7 +12,7 @@ from ttagw.admin.limit_documents import Change, ForgivenDocument, LimitDocument,
 from ttagw.errors import InvalidDocumentError, NotStoredError
 from ttagw.layers.limit.keys import key_of, nobody
 from ttagw.limits.live import LiveLimit, LiveLimits
-from ttagw.store.base import StoreError
+from ttagw.store.base import StoreAwayError, StoreError
 from ttagw.store.mirror import Mirror
 from ttagw.surroundings import Surroundings
 
@@ -90,16 +90,16 @@ class LimitChanges:
             raise InvalidDocumentError(errors=faults)
         try:
             await self._mirror.put(name, Change.encode(written, by))
-        except StoreError:
-            raise NotStoredError(retry_after=5) from None
+        except StoreError as error:
+            raise _not_stored(error) from None
         self._events.tell("limit_changed", "", name, "changed", severity="warn")
 
     async def restore(self, name: str) -> bool:
         """From now on it is what is configured; whether it was something else. Raises `NotStoredError`."""
         try:
             found = await self._mirror.remove(name)
-        except StoreError:
-            raise NotStoredError(retry_after=5) from None
+        except StoreError as error:
+            raise _not_stored(error) from None
         if found:
             self._events.tell("limit_changed", "", name, "restored", severity="warn")
         return found
@@ -108,6 +108,16 @@ class LimitChanges:
         """Forget what was used under one key. Raises `InvalidDocumentError`."""
         live = self._limits.by_name[name]
         self._reset(live, _key(live.configured.key, whose))
+
+
+def _not_stored(error: StoreError) -> NotStoredError:
+    if isinstance(error, StoreAwayError):
+        return NotStoredError(
+            "store_unsure",
+            detail="The store did not say whether it took it. It is safe to ask again.",
+            retry_after=5,
+        )
+    return NotStoredError(retry_after=5)
 
 
 def _key(parts: Sequence[str], whose: ForgivenDocument) -> str:

@@ -14,6 +14,7 @@ from ttagw.admin.callers import Callers
 from ttagw.admin.limits import LimitPages
 from ttagw.config import Config
 from ttagw.layers.limit import Limit, RouteLimits
+from ttagw.layers.limit.held import TICKS
 from ttagw.limits.base import Buckets, Verdict, Want
 from ttagw.limits.live import LiveLimit, LiveLimits
 from ttagw.limits.local import LocalBuckets
@@ -21,9 +22,6 @@ from ttagw.pipeline import Layer
 from ttagw.surroundings import Surroundings
 from ttagw.traffic.limit_changes import LimitChanges
 from ttagw.traffic.part import Part
-
-TICK = 1.0
-"""Seconds between two times at which the bytes of what is under way are charged."""
 
 
 class Limits(Part):
@@ -87,7 +85,7 @@ class Limits(Part):
     def start(self) -> None:
         """Begin. The store is started by somebody else."""
         self._changes.start()
-        self._loop.start(TICK, now=False)
+        self._loop.start(1 / TICKS, now=False)
 
     async def stop(self) -> None:
         """End what is under way."""

@@ -10,6 +10,9 @@ from ttagw.limits.live import LiveLimit
 from ttagw.limits.local import LocalBuckets
 from ttagw.model import Exchange
 
+TICKS = 10
+"""In so many parts those under way are looked at in a second."""
+
 
 class Metered:
     """The exchanges under way whose bytes count."""
@@ -17,11 +20,18 @@ class Metered:
     def __init__(self, buckets: LocalBuckets) -> None:
         self.buckets = buckets
         self.under_way: set[Held] = set()
+        self._due: list[Held] = []
+        self._share = 0
 
     def tick(self) -> None:
-        """Charge what has passed since the last time: a body of an hour is not free until its end."""
-        for held in self.under_way:
-            held.charge()
+        """Charge what has passed, of a part of them each time: a body of an hour is not free until its end, and
+        thousands of them hold nobody up. Call it `TICKS` times a second.
+        """
+        if not self._due:
+            self._due = list(self.under_way)
+            self._share = -(-len(self._due) // TICKS)
+        for _ in range(min(self._share, len(self._due))):
+            self._due.pop().charge()
 
 
 class Held:
@@ -60,6 +70,8 @@ class Held:
 
     def charge(self) -> None:
         """Charge the bytes of bodies that have passed and were not charged yet."""
+        if not self._held:
+            return
         exchange = self._exchange
         passed = exchange.body.received + exchange.bytes_out
         more = passed - self._charged

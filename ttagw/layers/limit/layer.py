@@ -48,7 +48,7 @@ class Limit:
         self._metered = Metered(own)
         self._bound: list[OnRoute] = []
         self.tick = self._metered.tick
-        """Call this now and then: it charges the bytes of what takes long."""
+        """Call this ten times a second: it charges the bytes of what takes long."""
         limits.on_change(self._changed)
 
     def bind(self, route: Route) -> Hooks | None:

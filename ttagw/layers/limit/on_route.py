@@ -11,6 +11,7 @@ from ttagw.errors import (
     BandwidthExceededError,
     GatewayError,
     LimitUnknownError,
+    OverloadedError,
     RateLimitedError,
     TooManyAtOnceError,
 )
@@ -26,8 +27,8 @@ CRISIS = TrafficClass.CRISIS
 NO_ROLES: frozenset[str] = frozenset()
 MOST_OFFERS = 1000
 """Sets of roles, for each class, for which an offer is kept."""
-SHED = "overloaded"
-"""Begins the reasons of those who had to go for want of room: they do not pay."""
+SHED = (b"ttagw-reason", OverloadedError.code.encode("ascii"))
+"""What answers have to those who had to go for want of room: they do not pay."""
 
 _new = tuple.__new__
 
@@ -132,15 +133,19 @@ class OnRoute:
         keys = [line.key(exchange) for line in offer.lines]
         wants = self._wants(offer, keys)
         held = Held(exchange, offer.lines, keys, self._metered)
+        worst: tuple[int, LiveLimit, GatewayError] | None = None
         for line, key in zip(offer.lines, keys, strict=True):
             error = self._spent(line, key)
             if error is None:
                 continue
-            if not line.live.limit.dry_run:
-                self._refuse(exchange, offer, wants, held, line.live, error)
-            held.dry.append(line.live)
-            line.live.outcomes[DRY_RUN] += 1
-            exchange.dry_run = exchange.dry_run or error.reason
+            if line.live.limit.dry_run:
+                held.dry.append(line.live)
+                line.live.outcomes[DRY_RUN] += 1
+                exchange.dry_run = exchange.dry_run or error.reason
+            elif worst is None or (error.retry_after or 0) > worst[0]:
+                worst = (error.retry_after or 0, line.live, error)
+        if worst is not None:
+            self._refuse(exchange, offer, wants, held, *worst[1:])
         held.begin()
         if not wants:
             self._judge(exchange, offer, wants, held, Verdict(True, ()))
@@ -233,7 +238,7 @@ class OnRoute:
         if note is None:
             return
         offer, wants, states, charged, dry, held, spent = note
-        if charged and wants and exchange.reason.startswith(SHED):
+        if exchange.reason and charged and wants and SHED in reply.fields:
             wants = [want for want in wants if not (dry and want.terms.dry_run)]
             self._buckets.give_back(wants)
             look = self._look(note.wants)
