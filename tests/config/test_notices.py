@@ -128,3 +128,22 @@ def test_a_crisis_route_without_a_fallback_of_its_own_is_told() -> None:
     found = notices(Config.model_validate(tomllib.loads(plain)))
     assert [key for key, _ in found] == [("routes", number, "class") for number in range(3)]
     assert found[0][1] == "has no fallback at its service: a built-in one for the US stands in"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('classes.high.claims.tier = ["gold"]', "has no effect: without [[auth.issuers]] no token is verified"),
+        (
+            'classes.high.claims.tier = []\n[[auth.issuers]]\nissuer = "i"\njwks_file = "j"',
+            "has no effect: no value is listed",
+        ),
+    ],
+)
+def test_claims_that_never_say_anything_are_told(text: str, sentence: str) -> None:
+    assert notices(Config.model_validate(tomllib.loads(text))) == [(("classes", "high", "claims", "tier"), sentence)]
+
+
+def test_claims_of_tokens_that_are_verified_are_not() -> None:
+    text = 'classes.high.claims.tier = ["gold"]\n[[auth.issuers]]\nissuer = "i"\njwks_file = "j"'
+    assert notices(Config.model_validate(tomllib.loads(text))) == []
