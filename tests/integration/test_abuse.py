@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -256,27 +255,23 @@ def test_crisis_requests_are_let_through_and_do_not_count(gateway: Gateway, oper
     assert status(gateway.port, proxy, through(client, token(people, "in-need"), path="/mine/")) == 403
 
 
-# For how long
-
-
-def test_a_block_ends_by_itself_and_the_next_is_longer(folder: Path, origin: Origin, people: People) -> None:
-    place = folder / "short"
+def test_a_flood_of_crisis_requests_ends_in_a_block(folder: Path, origin: Origin, people: People) -> None:
+    place = folder / "crisis"
     place.mkdir()
-    section = {**SECTION, "block_for": "2s"}
-    with Gateway(place, {"s": service(origin.port)}, auth=people.admin.section, abuse=section) as short:
-        operator = Operator(short, people.admin)
-        assert refused(short.port, "127.0.2.1") == [400] * (THRESHOLD + 1)
-        assert shut_out(short.port, "127.0.2.1")
-        until(lambda: status(short.port, "127.0.2.1") == 200, "it is let in again")
-        assert blocks(operator) == []
-        assert refused(short.port, "127.0.2.1") == [400] * (THRESHOLD + 1)
-        block = blocked_soon(operator, address="127.0.2.1")
-        assert block["offences"] == 2
-        assert moment(block["end"]) - moment(block["since"]) == pytest.approx(4.0, abs=0.01)
-        until(lambda: status(short.port, "127.0.2.1") == 200, "it is let in again")
-        assert short.metric("ttagw_blocks_made_total", kind="address") == 2
-        assert short.failures() == []
-
-
-def moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+    with Gateway(
+        place,
+        {"s": service(origin.port, fallback="help")},
+        [route(**{"class": "crisis"})],
+        auth=people.admin.section,
+        abuse=SECTION,
+        classes={"crisis": {"rate": f"{THRESHOLD}/h"}},
+        fallbacks={"help": FALLBACK},
+    ) as flooded:
+        seen = [asked(flooded.port, "127.0.2.1") for _ in range(2 * THRESHOLD + 1)]
+        assert [each is not None and each.status for each in seen] == [200] * (2 * THRESHOLD + 1)
+        assert [each is not None and each.reason for each in seen] == [b""] * THRESHOLD + [b"crisis_ceiling"] * (
+            THRESHOLD + 1
+        )
+        assert shut_out(flooded.port, "127.0.2.1")
+        assert status(flooded.port, "127.0.2.2") == 200
+        assert blocked_soon(Operator(flooded, people.admin), address="127.0.2.1")["reason"] == "refusals"

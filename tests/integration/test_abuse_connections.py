@@ -15,7 +15,8 @@ from tests.integration.kit.raw import Client, CutOffError, get
 from tests.integration.kit.waiting import until
 
 CONNECTIONS, SLOW = 4, 2
-SIZE = 8 * 1024 * 1024
+SIZE = 256 * 1024
+"""More than a client takes that does not read."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def gateway(folder: Path, origin: Origin) -> Iterator[Gateway]:
         {"s": service(origin.port)},
         abuse=abuse,
         gateway={"trusted_proxies": ["127.0.9.1/32"]},
-        upstream={"max_connections": 64, "idle_timeout": "60s"},
+        upstream={"max_connections": 64, "idle_timeout": "60s", "response_timeout": "30s"},
     ) as running:
         yield running
         assert running.failures() == []
@@ -54,15 +55,13 @@ def test_slow_readers_are_cut_where_they_are_too_many_and_nobody_else(gateway: G
         def client(source: str) -> Client:
             return opened.enter_context(Client(gateway.port, source=source, buffer=4096, timeout=60))
 
-        slow = []
-        for _ in range(SLOW + 1):
-            slow.append(client("127.0.3.1"))
-            slow[-1].send(get("/much"))
+        slow = [client("127.0.3.1") for _ in range(SLOW + 1)]
         few = [client("127.0.3.2") for _ in range(SLOW)]
         free = [client("127.0.5.3") for _ in range(SLOW + 1)]
         proxied = [client("127.0.9.1") for _ in range(SLOW + 1)]
-        for each in (*few, *free, *proxied):
+        for each in (*slow, *few, *free, *proxied):
             each.send(get("/much"))
+            assert each.head().status == 200
         until(lambda: gateway.metric("ttagw_blocked_connections_total", reason="slow_reader") == 1, "one is cut")
         quick = client("127.0.3.1")
         assert quick.ask(get("/")).status == 200
@@ -70,13 +69,11 @@ def test_slow_readers_are_cut_where_they_are_too_many_and_nobody_else(gateway: G
         assert sorted(whole) == [False] + [True] * SLOW
         assert [taken(each) for each in (*few, *free, *proxied)] == [SIZE] * (3 * SLOW + 2)
     assert gateway.metric("ttagw_blocked_connections_total", reason="slow_reader") == 1
-    gateway.line(lambda line: line["reason"] == "slow_reader" and line["client"] == "127.0.3.1")
 
 
 def taken(client: Client) -> int:
     """How much of an answer a client gets that has waited with reading."""
     try:
-        client.head()
         return len(client.exactly(SIZE))
     except CutOffError:
         return 0

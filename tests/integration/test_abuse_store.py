@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,27 @@ def test_while_redis_is_away_blocks_begin_here_and_everywhere_afterwards(
     # The new Redis knew nothing, and was told what the old one had.
     until(lambda: blocks(one) == blocks(other) and len(blocks(one)) == 2, "both say the same")
     until(lambda: one.gateway.metric("ttagw_blocks_unwritten") == 0, "all of it is stored")
+
+
+# For how long
+
+
+def test_a_block_ends_by_itself_and_the_next_is_longer(tmp_path: Path, key: Key, origin: Origin) -> None:
+    section = {**SECTION, "block_for": "2s"}
+    with Gateway(tmp_path, {"s": service(origin.port)}, auth=key.section, abuse=section) as short:
+        operator = Operator(short, key)
+        assert refused(short.port, BAD) == [400] * (THRESHOLD + 1)
+        assert shut_out(short.port, BAD)
+        until(lambda: status(short.port, BAD) == 200, "it is let in again")
+        assert blocks(operator) == []
+        assert refused(short.port, BAD) == [400] * (THRESHOLD + 1)
+        block = blocked_soon(operator, address=BAD)
+        assert block["offences"] == 2
+        assert moment(block["end"]) - moment(block["since"]) == pytest.approx(4.0, abs=0.01)
+        until(lambda: status(short.port, BAD) == 200, "it is let in again")
+        assert short.metric("ttagw_blocks_made_total", kind="address") == 2
+        assert short.failures() == []
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -13,7 +13,7 @@ from math import ceil
 from ttagw.abuse.counting import counts
 from ttagw.abuse.entries import ADDRESS, Block
 from ttagw.abuse.table import Table
-from ttagw.core.classes import TrafficClass
+from ttagw.core.classes import TrafficClass, note_bypass
 from ttagw.core.networks import Places
 from ttagw.errors import BlockedError
 from ttagw.model import Exchange, Reply
@@ -121,8 +121,7 @@ class GuardUsers:
 
 def _refuse(exchange: Exchange, block: Block, now: float) -> None:
     if exchange.rank is TrafficClass.CRISIS:
-        if BYPASS not in exchange.bypass.split(","):
-            exchange.bypass = f"{exchange.bypass},{BYPASS}" if exchange.bypass else BYPASS
+        note_bypass(exchange, BYPASS)
         return
     reason = "address_blocked" if block.kind == ADDRESS else "user_blocked"
     raise BlockedError(reason, retry_after=None if block.end is None else max(1, ceil(block.end - now)))

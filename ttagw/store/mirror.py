@@ -27,6 +27,8 @@ MOST = 1_000_000
 """Entries that are taken up where nothing else is said."""
 SHARE = 20.0
 """A large table is compared less often: it takes a twentieth of the time at the most."""
+SWEEP_EACH = 1e-4
+"""Seconds between two looks at what is over, for each entry: a large table is looked through less often."""
 MOST_TOLD = 100
 """Entries that cannot be read and of which the log says so."""
 GONE = b"-"
@@ -58,7 +60,8 @@ class Mirror(Generic[T]):
         whoever writes some sees to it that there are no more.
         """
         self.entries: dict[str, T] = {}
-        """As it is now; read only. What is over goes within a second or so: whoever must know better looks at the end.
+        """As it is now; read only. What is over goes within a second or so, in a large table later: whoever must know
+        better looks at the end.
         """
         self.current = False
         """Whether the store has been seen since it was last away."""
@@ -82,7 +85,7 @@ class Mirror(Generic[T]):
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
         self._looking: Deferred[None] | None = None
-        self._next = 0.0
+        self._next = self._next_sweep = 0.0
 
     # Life
 
@@ -187,15 +190,20 @@ class Mirror(Generic[T]):
             self.current = False
 
     def _tick(self) -> None:
-        now = self._wall()
-        for key in [key for key, entry in self.entries.items() if self._end(entry) <= now]:
-            self._drop(key)
         seconds = self._clock.seconds()
+        if seconds >= self._next_sweep:
+            self._sweep()
+            self._next_sweep = seconds + SWEEP_EACH * len(self.entries)
         for key in [key for key, end in self._gone.items() if end <= seconds]:
             del self._gone[key]
         due = not self.current or ((self._owed or self._store.shared) and seconds >= self._next)
         if due and self._store.state.up:
             self._look()
+
+    def _sweep(self) -> None:
+        now = self._wall()
+        for key in [key for key, entry in self.entries.items() if self._end(entry) <= now]:
+            self._drop(key)
 
     # Comparing
 

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from twisted.web.resource import Resource
 
 from ttagw.abuse.alerts import Alerts
-from ttagw.abuse.blocks import Blocks, Changed
+from ttagw.abuse.blocks import MOST, Blocks, Changed
 from ttagw.abuse.blocks import Mirror as BlockMirror
 from ttagw.abuse.counting import Counting
 from ttagw.abuse.entries import PREFIX, Block, decode
@@ -40,7 +40,7 @@ class Abuse(Part):
         self.table = Table(around.wall)
 
         def mirror(changed: Changed) -> BlockMirror:
-            return Mirror(around.store, PREFIX, decode, _gone, around.reactor, around.wall, changed)
+            return Mirror(around.store, PREFIX, decode, _gone, around.reactor, around.wall, changed, 2 * MOST)
 
         alerts = Alerts(around.events, around.monotonic)
         self.blocks = Blocks(mirror, rules, self.table, around.reactor, around.wall, StoreError, alerts)
