@@ -8,12 +8,13 @@ the gate, in its turn. The class `crisis` is let through although there is no ro
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum
 from math import ceil
 from typing import Any
 
 from ttagw.core.classes import TrafficClass
-from ttagw.core.room import CLASSES, Room, Shares
+from ttagw.core.room import Room, Shares
 from ttagw.core.turns import Turns
 
 CRISIS = int(TrafficClass.CRISIS)
@@ -125,7 +126,11 @@ class Gate:
         """Whether one more of this class may enter: because there is room, or although there is none."""
         if self._hall.fits(rank) and self.room.fits(rank):
             return True
-        return rank == CRISIS and self.room.held[CRISIS] < self._crisis and not self._admission.crisis_full
+        return rank == CRISIS and self.may_modestly(rank)
+
+    def may_modestly(self, rank: int) -> bool:
+        """Whether one more of the class `crisis` may enter, whoever else waits."""
+        return self.room.held[rank] < self._crisis and not self._admission.crisis_full
 
     def next(self, rank: int) -> Waiter:
         """The next of a class of which somebody waits, and may enter, is inside."""
@@ -189,18 +194,24 @@ class Admission:
         To be called whenever there may be more room than before: so whoever comes and finds room takes it from nobody.
         """
         inside: list[Waiter] = []
-        for rank in range(CLASSES - 1, -1, -1):
-            moved = True
-            while moved:
-                moved = False
-                for gate in list(self._crowded):
-                    if gate.turns.counts[rank] and gate.may(rank):
-                        waiter = gate.next(rank)
-                        self._crowded.move_to_end(gate)
-                        self._gone(waiter)
-                        inside.append(waiter)
-                        moved = True
+        # What `crisis` has beyond its part of a gate is what nobody else who waits there can have.
+        self._serve(CRISIS, Gate.may_modestly, inside)
+        for rank in range(CRISIS - 1, -1, -1):
+            self._serve(rank, Gate.may, inside)
+        self._serve(CRISIS, Gate.may, inside)
         return inside
+
+    def _serve(self, rank: int, may: Callable[[Gate, int], bool], inside: list[Waiter]) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for gate in list(self._crowded):
+                if gate.turns.counts[rank] and may(gate, rank):
+                    waiter = gate.next(rank)
+                    self._crowded.move_to_end(gate)
+                    self._gone(waiter)
+                    inside.append(waiter)
+                    moved = True
 
     def overdue(self, now: float) -> list[Waiter]:
         """Those who have waited too long, and wait no longer."""
