@@ -114,6 +114,9 @@ class Gate:
             return None
         admission = self._admission
         pushed = None
+        if waiter.rank == CRISIS and self.turns.counts[CRISIS] >= admission.crisis_queue:
+            # Or nobody else could wait, and `crisis` would have what others leave because they cannot.
+            return None
         if self.turns.size >= admission.queue:
             pushed = self.turns.yields(waiter.rank, waiter.user)
             if pushed is None:
@@ -155,6 +158,8 @@ class Admission:
         self.shares = shares
         self.hall = Room(bound, shares)
         self.queue = queue if patience else 0
+        self.crisis_queue = ceil(shares.ceilings[CRISIS] * self.queue)
+        """How many of the class `crisis` may wait at a gate."""
         self.patience = patience
         self.gates: dict[str, Gate] = {}
         self.line: OrderedDict[Waiter, None] = OrderedDict()
