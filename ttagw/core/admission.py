@@ -69,7 +69,7 @@ class Gate:
     def resize(self, bound: int) -> None:
         """From now on so many may wait for an answer at once; whoever can go then has to be served."""
         self.room.resize(bound)
-        self._crisis = max(1, ceil(self._admission.shares.ceilings[CRISIS] * bound))
+        self._crisis = max(1, int(self._admission.shares.ceilings[CRISIS] * bound))
 
     def stroll(self, rank: int) -> bool:
         """A place at once, if there is so much room that nobody asks for whom: the way of nearly all requests."""
