@@ -24,6 +24,8 @@ SPAN = 60.0
 GATEWAYS = 4
 RATE, BURST = 50, 50
 FACTORS = (0.5, 1.0, 2.0, 10.0)
+LINES = 64
+"""Connections to each gateway: what is measured is what is let through, not how many can connect."""
 HOT_RATE, HOT_BURST, HOT_FACTOR = 1000, 1000, 2.0
 WAIT_SHARE = 1 / 3
 """Of the span: how long requests come to a key at just 1,000/s, to see how many of them wait for Redis."""
@@ -130,10 +132,10 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
 def streams(ports: Sequence[int], seconds: float) -> list[Stream]:
     """All keys at all rates."""
     many = [
-        Stream(f"x{factor:g}", "/each", ports, RATE * factor, 0.0, seconds, {"X-Key": f"at-{factor:g}"})
+        Stream(f"x{factor:g}", "/each", ports, RATE * factor, 0.0, seconds, {"X-Key": f"at-{factor:g}"}, lines=LINES)
         for factor in FACTORS
     ]
-    return [*many, Stream("hot", "/hot", ports, HOT_RATE * HOT_FACTOR, 0.0, seconds, {"X-Key": "hot"})]
+    return [*many, Stream("hot", "/hot", ports, HOT_RATE * HOT_FACTOR, 0.0, seconds, {"X-Key": "hot"}, lines=LINES)]
 
 
 def decided(gateways: Sequence[Gateway]) -> tuple[float, float]:
@@ -193,7 +195,9 @@ def _together(
         span = seconds * WAIT_SHARE
         say(f"{HOT_RATE:,} requests/s for one key, {span:g} s")
         before = decided(four)
-        _listen([Stream("hot", "/hot", ports, HOT_RATE, 0.0, span, {"X-Key": "just"})], folder / "heard-waits")
+        _listen(
+            [Stream("hot", "/hot", ports, HOT_RATE, 0.0, span, {"X-Key": "just"}, lines=LINES)], folder / "heard-waits"
+        )
         share = share_of(before, decided(four))
         yield f"nobody has counted {DECISIONS}" if share is None else share
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -241,9 +242,15 @@ class _Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1  # type: ignore[attr-defined]
+
     def do_GET(self) -> None:
         asked = self.server.asked  # type: ignore[attr-defined]
         asked.append((self.client_address[0], self.path, self.headers.get("X-Key", "")))
+        if self.path == "/slow":
+            time.sleep(0.05)
         answer = {"/full": (503, b'{"status":503,"code":"overloaded"}'), "/cut": (0, b"")}.get(self.path, (200, b"ok"))
         if not answer[0]:
             self.close_connection = True
@@ -260,7 +267,7 @@ def serve() -> Iterator[Callable[[], Any]]:
 
     def start() -> Any:
         server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
-        server.asked = []  # type: ignore[attr-defined]
+        server.asked, server.connections = [], 0  # type: ignore[attr-defined]
         server.daemon_threads = True
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -299,6 +306,16 @@ def test_each_stream_sends_all_of_its_requests_from_its_address_to_its_ports_in_
     a, b = found["a"], found["b"]
     assert b.began - a.began == pytest.approx(0.1)
     assert all(a.due(number) <= a.sent[number] <= a.ends[number] for number in a.all)
+
+
+def test_what_finds_no_connection_waits_for_one_and_counts_from_when_it_was_due(serve: Any, tmp_path: Path) -> None:
+    one = serve()
+    found = run_streams([Stream("slow", "/slow", [one.server_port], 50, 0, 0.2, lines=1)], tmp_path)["slow"]
+    assert found.counts(found.all) == {"200": 10}
+    assert one.connections == 1
+    # Ten of 50 ms each on one connection, the last of them due after 180 ms.
+    assert found.seconds(9) >= 0.3
+    assert found.sent[9] >= found.ends[8]
 
 
 def test_what_ends_without_an_answer_is_told_apart_and_stops_nobody_else(serve: Any, tmp_path: Path) -> None:
