@@ -141,6 +141,13 @@ def good(heard: Heard, numbers: Sequence[int]) -> int:
     return sum(1 for number in numbers if heard.codes[number] == 200 and heard.seconds(number) <= GOOD)
 
 
+def done(heard: Heard, first: float, last: float) -> int:
+    """How many answers that are of use came in `[first, last)`, seconds after the streams began."""
+    began = heard.began - heard.stream.at
+    in_time = (number for number in heard.all if began + first <= heard.ends[number] < began + last)
+    return sum(1 for number in in_time if heard.codes[number] == 200 and heard.seconds(number) <= GOOD)
+
+
 def lost(heard: Heard, numbers: Sequence[int]) -> dict[str, int]:
     """How these ended, where not with a 200."""
     return {name: count for name, count in heard.counts(numbers).items() if name != "200"}
@@ -179,13 +186,12 @@ def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float)
     after = [one, *(load[f"after {name}"] for name in SHARES)]
 
     def goodput(name: str, first: float) -> float:
-        streams = [load[f"{name} {each}"] for each in SHARES]
-        crises = good(one, one.between(first, first + phase))
-        return (sum(good(each, each.all) for each in streams) + crises) / phase
+        # What is answered when the phase is over was done after it, not in it.
+        streams = [one, *(load[f"{name} {each}"] for each in SHARES)]
+        return sum(done(each, first, first + phase) for each in streams) / phase
 
     def steady(first: float) -> float:
-        streams = [flood[f"steady {each}"] for each in SHARES]
-        return sum(good(each, each.between(first, first + phase)) for each in streams) / phase
+        return sum(done(flood[f"steady {each}"], first, first + phase) for each in SHARES) / phase
 
     beside = flood["crisis"]
     return Overload(
