@@ -75,12 +75,15 @@ class Accuracy:
     factor: float
     offered: int
     admitted: int
-    expected: float
+    expected: int
+    """Let through by a limit without any error, if each request had come at the moment at which it was sent."""
     error: float
     bound: float
     over: float
     others: dict[str, int]
     """Ends that were neither 200 nor 429."""
+    late: float
+    """Seconds that a request was sent after it was due, at the most: with much of it the machine had more to do."""
 
     @property
     def holds(self) -> bool:
@@ -89,7 +92,7 @@ class Accuracy:
 
     def cells(self) -> list[str]:
         """For the table."""
-        counts = [f"{self.offered:,}", f"{self.admitted:,}", f"{self.expected:,.0f}"]
+        counts = [f"{self.offered:,}", f"{self.admitted:,}", f"{self.expected:,}"]
         never_over = "never" if self.over <= 0 else f"{self.over:.1f}"
         others = ", ".join(f"{name}: {count}" for name, count in self.others.items()) or "0"
         verdict = "holds" if self.holds else "does not hold"
@@ -99,6 +102,7 @@ class Accuracy:
             f"{self.error:+.2f}",
             f"± {self.bound:g}",
             never_over,
+            f"{self.late * 1000:.0f}",
             others,
             verdict,
         ]
@@ -113,7 +117,8 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
     """What became of one key."""
     codes = heard.codes
     admitted = [(heard.sent[number], heard.ends[number]) for number in heard.all if codes[number] == 200]
-    due = law.expected(rate, burst, len(codes), (len(codes) - 1) / heard.stream.rate)
+    sent = [(heard.sent[number], number) for number in heard.all if heard.sent[number]]
+    due = law.exact(sorted(at for at, _ in sent), rate, burst)
     more = 1 + slack(rate, gateways)
     return Accuracy(
         setup=setup,
@@ -126,6 +131,7 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
         bound=ERROR_TOGETHER if gateways > 1 else ERROR_ALONE,
         over=law.excess(admitted, rate * more, burst * more),
         others={name: count for name, count in heard.counts(heard.all).items() if name not in ("200", "429")},
+        late=max((at - heard.due(number) for at, number in sent), default=0.0),
     )
 
 

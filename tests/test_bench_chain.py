@@ -256,7 +256,7 @@ def test_the_bounds_of_a_failing_redis_are_those_that_were_asked_for(found: Stor
     assert demand(made, "wrong 5xx with Redis away") == wrong
 
 
-EXACT = Accuracy(TOGETHER, 1000, 2.0, 120_000, 61_600, 61_000.0, 0.98, 1.0, -3.0, {})
+EXACT = Accuracy(TOGETHER, 1000, 2.0, 120_000, 61_600, 61_000, 0.98, 1.0, -3.0, {}, 0.001)
 
 
 def test_the_bounds_of_limits_are_those_that_were_asked_for() -> None:
