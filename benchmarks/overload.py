@@ -33,6 +33,8 @@ SHARES: Mapping[str, float] = {"therapeutic": 0.3, "normal": 0.4, "low": 0.3}
 GOOD = 1.0
 """Seconds within which an answer is of use."""
 WARM_UP = 1.0
+REST = 8.0
+"""Seconds that are watched after overload, at the least: shorter ones could not show that it took longer than it may."""
 WINDOW = 0.5
 SLOW = 2.0
 """Times the unloaded p99: slower than that is not back to normal."""
@@ -178,8 +180,8 @@ def _well(these: Sequence[Heard], first: float, slow: float) -> bool:
     return True
 
 
-def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float) -> Overload:
-    """Put it together from the two runs; each phase took `phase` seconds."""
+def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float, rest: float) -> Overload:
+    """Put it together from the two runs; each phase took `phase` seconds, but `rest` after overload."""
     one = load["crisis"]
     unloaded = one.percentile(0.99, one.between(0, phase))
     over = {name: load[f"over {name}"] for name in SHARES}
@@ -202,7 +204,7 @@ def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float)
         peak=goodput("peak", phase),
         goodput=goodput("over", 2 * phase),
         shares={name: 100 * good(each, each.all) / len(each.all) for name, each in over.items()},
-        back=back(after, 3 * phase, 4 * phase, SLOW * unloaded),
+        back=back(after, 3 * phase, 3 * phase + rest, SLOW * unloaded),
         before_flood=steady(0),
         in_flood=steady(phase),
         beside_flood_lost=lost(beside, beside.between(phase, 2 * phase)),
@@ -251,12 +253,13 @@ def run(folder: Path, phase: float, in_flight: int, say: Callable[[str], None]) 
         one = stack.enter_context(gateway(folder / "gateway", f"sqlite:{folder}/state.db", policies(port, in_flight)))
         ports = [one.port]
         warm_up(ports, folder / "warm-up")
+        rest = max(phase, REST)
         say(f"crisis alone, {CAPACITY:g}/s, {OVER:g} times that, {UNDER:g} times that; {phase:g} s each")
-        streams = [crisis(0, 4 * phase, ports), *others("peak", room, phase, phase, ports)]
+        streams = [crisis(0, 3 * phase + rest, ports), *others("peak", room, phase, phase, ports)]
         streams += others("over", OVER * CAPACITY, 2 * phase, phase, ports)
-        streams += others("after", UNDER * CAPACITY, 3 * phase, phase, ports)
+        streams += others("after", UNDER * CAPACITY, 3 * phase, rest, ports)
         load = listen(streams, folder / "load")
         say(f"a flood of {OVER * CAPACITY:,.0f}/s on the crisis path")
         streams = [crisis(0, 2 * phase, ports), *others("steady", STEADY * room, 0, 2 * phase, ports)]
         streams += [Stream("flood", "/crisis", ports, OVER * CAPACITY, phase, phase, source=FLOOD)]
-        return outcome(load, listen(streams, folder / "flood"), phase)
+        return outcome(load, listen(streams, folder / "flood"), phase, rest)
