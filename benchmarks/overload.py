@@ -34,7 +34,7 @@ GOOD = 1.0
 """Seconds within which an answer is of use."""
 WARM_UP = 1.0
 REST = 8.0
-"""Seconds that are watched after overload, at the least: shorter ones could not show that it took longer than it may."""
+"""Seconds that are watched after overload, at the least: fewer could not show that it took longer than it may."""
 WINDOW = 0.5
 SLOW = 2.0
 """Times the unloaded p99: slower than that is not back to normal."""
