@@ -83,7 +83,7 @@ class Accuracy:
     others: dict[str, int]
     """Ends that were neither 200 nor 429."""
     late: float
-    """Seconds that a request was sent after it was due, at the most: with much of it the machine had more to do."""
+    """As in `Heard`."""
 
     @property
     def holds(self) -> bool:
@@ -117,8 +117,7 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
     """What became of one key."""
     codes = heard.codes
     admitted = [(heard.sent[number], heard.ends[number]) for number in heard.all if codes[number] == 200]
-    sent = [(heard.sent[number], number) for number in heard.all if heard.sent[number]]
-    due = law.exact(sorted(at for at, _ in sent), rate, burst)
+    due = law.exact(sorted(at for at in heard.sent if at), rate, burst)
     more = 1 + slack(rate, gateways)
     return Accuracy(
         setup=setup,
@@ -131,7 +130,7 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
         bound=ERROR_TOGETHER if gateways > 1 else ERROR_ALONE,
         over=law.excess(admitted, rate * more, burst * more),
         others={name: count for name, count in heard.counts(heard.all).items() if name not in ("200", "429")},
-        late=max((at - heard.due(number) for at, number in sent), default=0.0),
+        late=heard.late,
     )
 
 

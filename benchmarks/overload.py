@@ -85,6 +85,8 @@ class Overload:
     """How the flood was answered."""
     others: dict[str, int]
     """How those that are not crisis ended under overload."""
+    late: float
+    """As in `Heard`."""
 
     @property
     def crisis_ratio(self) -> float:
@@ -116,6 +118,7 @@ class Overload:
             ["goodput of other classes in it", f"{self.in_flood:.1f}/s"],
             ["crisis requests of another address lost in it", counted(self.beside_flood_lost)],
             ["how the flood was answered", counted(self.flood)],
+            ["a request was sent late by, at the most", f"{self.late * 1000:.0f} ms"],
         ]
 
 
@@ -210,6 +213,7 @@ def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float,
         beside_flood_lost=lost(beside, beside.between(phase, 2 * phase)),
         flood=flood["flood"].counts(flood["flood"].all),
         others=together([each.counts(each.all) for each in over.values()]),
+        late=max(each.late for each in (*load.values(), *flood.values())),
     )
 
 

@@ -130,6 +130,7 @@ def _policies(results: Results) -> list[str]:
             "well, after",
             "longest",
             "more",
+            "sent late",
             "wrong",
         ]
         rows = [each.cells() for each in results.store_faults]
