@@ -88,8 +88,8 @@ def _limits(results: Results) -> Iterator[Target]:
         worst = max((abs(each.error) for each in these), default=None)
         yield Target(f"limits, {setup}: off by", worst, bound, "%")
         over = max((max(0.0, each.over) for each in these), default=None)
-        slack = f"its slack of {SLACK:.0%}" if setup == TOGETHER else "none"
-        yield Target(f"limits, {setup}: requests over the law and {slack}", over, 0.0, "")
+        slack = f" and its slack of {SLACK:.0%}" if setup == TOGETHER else ""
+        yield Target(f"limits, {setup}: requests over the law{slack}", over, 0.0, "")
     yield Target("requests that waited for Redis at 1,000/s for a key", results.waited, 1.0, "%")
 
 
