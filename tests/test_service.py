@@ -202,7 +202,6 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
             "operation",
             "by",
             "limit",
-            "class",
         }
 
 
