@@ -229,7 +229,6 @@ FAULT = StoreFault("killed", 0.5, 10.0, 60.0, 10.0, 61.0, (10.0, 9.0), 100, {"42
         (replace(OVERLOAD, loaded_p99=81.0), "crisis p99 at 10 x capacity, of unloaded", "does not hold"),
         (OVERLOAD, "crisis requests lost", "holds"),
         (replace(OVERLOAD, crisis_lost={"cut": 1}), "crisis requests lost", "does not hold"),
-        (replace(OVERLOAD, beside_flood_lost={"cut": 1}), "crisis requests lost", "does not hold"),
         (OVERLOAD, "goodput at 10 x capacity, of the peak", "holds"),
         (replace(OVERLOAD, goodput=134.0), "goodput at 10 x capacity, of the peak", "does not hold"),
         (OVERLOAD, "back to normal after overload", "holds"),
@@ -249,6 +248,7 @@ def test_the_bounds_of_overload_are_those_that_were_asked_for(found: Overload, n
         (replace(FAULT, after=59.1), "does not hold", "holds"),
         (replace(FAULT, wrong={"503 limit_unknown": 1}), "holds", "does not hold"),
         (replace(FAULT, wrong={"cut": 1}), "holds", "does not hold"),
+        (replace(FAULT, fault="well", wrong={"cut": 1}), "not measured", "not measured"),
     ],
 )
 def test_the_bounds_of_a_failing_redis_are_those_that_were_asked_for(found: StoreFault, waits: str, wrong: str) -> None:
