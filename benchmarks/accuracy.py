@@ -24,6 +24,8 @@ SPAN = 60.0
 GATEWAYS = 4
 RATE, BURST = 50, 50
 FACTORS = (0.5, 1.0, 2.0, 10.0)
+LINES = 64
+"""Connections to each gateway: what is measured is what is let through, not how many can connect."""
 HOT_RATE, HOT_BURST, HOT_FACTOR = 1000, 1000, 2.0
 WAIT_SHARE = 1 / 3
 """Of the span: how long requests come to a key at just 1,000/s, to see how many of them wait for Redis."""
@@ -73,12 +75,15 @@ class Accuracy:
     factor: float
     offered: int
     admitted: int
-    expected: float
+    expected: int
+    """Let through by a limit without any error, if each request had come at the moment at which it was sent."""
     error: float
     bound: float
     over: float
     others: dict[str, int]
     """Ends that were neither 200 nor 429."""
+    late: float
+    """As in `Heard`."""
 
     @property
     def holds(self) -> bool:
@@ -87,7 +92,7 @@ class Accuracy:
 
     def cells(self) -> list[str]:
         """For the table."""
-        counts = [f"{self.offered:,}", f"{self.admitted:,}", f"{self.expected:,.0f}"]
+        counts = [f"{self.offered:,}", f"{self.admitted:,}", f"{self.expected:,}"]
         never_over = "never" if self.over <= 0 else f"{self.over:.1f}"
         others = ", ".join(f"{name}: {count}" for name, count in self.others.items()) or "0"
         verdict = "holds" if self.holds else "does not hold"
@@ -97,6 +102,7 @@ class Accuracy:
             f"{self.error:+.2f}",
             f"± {self.bound:g}",
             never_over,
+            f"{self.late * 1000:.0f}",
             others,
             verdict,
         ]
@@ -111,7 +117,7 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
     """What became of one key."""
     codes = heard.codes
     admitted = [(heard.sent[number], heard.ends[number]) for number in heard.all if codes[number] == 200]
-    due = law.expected(rate, burst, len(codes), (len(codes) - 1) / heard.stream.rate)
+    due = law.exact(sorted(at for at in heard.sent if at), rate, burst)
     more = 1 + slack(rate, gateways)
     return Accuracy(
         setup=setup,
@@ -124,16 +130,17 @@ def judge(setup: str, heard: Heard, rate: int, burst: int, gateways: int) -> Acc
         bound=ERROR_TOGETHER if gateways > 1 else ERROR_ALONE,
         over=law.excess(admitted, rate * more, burst * more),
         others={name: count for name, count in heard.counts(heard.all).items() if name not in ("200", "429")},
+        late=heard.late,
     )
 
 
 def streams(ports: Sequence[int], seconds: float) -> list[Stream]:
     """All keys at all rates."""
     many = [
-        Stream(f"x{factor:g}", "/each", ports, RATE * factor, 0.0, seconds, {"X-Key": f"at-{factor:g}"})
+        Stream(f"x{factor:g}", "/each", ports, RATE * factor, 0.0, seconds, {"X-Key": f"at-{factor:g}"}, lines=LINES)
         for factor in FACTORS
     ]
-    return [*many, Stream("hot", "/hot", ports, HOT_RATE * HOT_FACTOR, 0.0, seconds, {"X-Key": "hot"})]
+    return [*many, Stream("hot", "/hot", ports, HOT_RATE * HOT_FACTOR, 0.0, seconds, {"X-Key": "hot"}, lines=LINES)]
 
 
 def decided(gateways: Sequence[Gateway]) -> tuple[float, float]:
@@ -193,7 +200,9 @@ def _together(
         span = seconds * WAIT_SHARE
         say(f"{HOT_RATE:,} requests/s for one key, {span:g} s")
         before = decided(four)
-        _listen([Stream("hot", "/hot", ports, HOT_RATE, 0.0, span, {"X-Key": "just"})], folder / "heard-waits")
+        _listen(
+            [Stream("hot", "/hot", ports, HOT_RATE, 0.0, span, {"X-Key": "just"}, lines=LINES)], folder / "heard-waits"
+        )
         share = share_of(before, decided(four))
         yield f"nobody has counted {DECISIONS}" if share is None else share
 

@@ -53,6 +53,11 @@ class Heard:
         """All numbers."""
         return range(len(self.codes))
 
+    @property
+    def late(self) -> float:
+        """Seconds that a request was sent after it was due, at the most: with much of it the machine had more to do."""
+        return max((sent - self.due(number) for number, sent in enumerate(self.sent) if sent), default=0.0)
+
     def good(self, numbers: Iterable[int]) -> int:
         """How many of these were answered with 200."""
         return sum(1 for number in numbers if self.codes[number] == 200)

@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 NEVER = float("-inf")
+ROUNDING = 1e-6
+"""Of a request."""
 
 
-def expected(rate: float, burst: float, offered: int, seconds: float) -> float:
-    """How many of those that come within `seconds` at a steady pace are let through."""
-    return min(float(offered), burst + rate * seconds)
+def exact(times: Sequence[float], rate: float, burst: float) -> int:
+    """How many a limit without any error lets through of those that come at these times, in order."""
+    level, before, admitted = 0.0, 0.0, 0
+    for now in times:
+        level = max(0.0, level - (now - before) * rate)
+        before = now
+        if level + 1 <= burst + ROUNDING:
+            level += 1
+            admitted += 1
+    return admitted
 
 
-def error(admitted: int, due: float) -> float:
+def error(admitted: int, due: int) -> float:
     """By how many per cent the number that was let through is off."""
     return 100 * (admitted - due) / due if due else 0.0
 

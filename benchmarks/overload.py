@@ -33,6 +33,8 @@ SHARES: Mapping[str, float] = {"therapeutic": 0.3, "normal": 0.4, "low": 0.3}
 GOOD = 1.0
 """Seconds within which an answer is of use."""
 WARM_UP = 1.0
+REST = 8.0
+"""Seconds that are watched after overload, at the least: fewer could not show that it took longer than it may."""
 WINDOW = 0.5
 SLOW = 2.0
 """Times the unloaded p99: slower than that is not back to normal."""
@@ -83,6 +85,8 @@ class Overload:
     """How the flood was answered."""
     others: dict[str, int]
     """How those that are not crisis ended under overload."""
+    late: float
+    """As in `Heard`."""
 
     @property
     def crisis_ratio(self) -> float:
@@ -114,6 +118,7 @@ class Overload:
             ["goodput of other classes in it", f"{self.in_flood:.1f}/s"],
             ["crisis requests of another address lost in it", counted(self.beside_flood_lost)],
             ["how the flood was answered", counted(self.flood)],
+            ["a request was sent late by, at the most", f"{self.late * 1000:.0f} ms"],
         ]
 
 
@@ -139,6 +144,13 @@ def others(phase: str, rate: float, at: float, seconds: float, ports: Sequence[i
 def good(heard: Heard, numbers: Sequence[int]) -> int:
     """How many of these got an answer that is of use."""
     return sum(1 for number in numbers if heard.codes[number] == 200 and heard.seconds(number) <= GOOD)
+
+
+def done(heard: Heard, first: float, last: float) -> int:
+    """How many answers that are of use came in `[first, last)`, seconds after the streams began."""
+    began = heard.began - heard.stream.at
+    in_time = (number for number in heard.all if began + first <= heard.ends[number] < began + last)
+    return sum(1 for number in in_time if heard.codes[number] == 200 and heard.seconds(number) <= GOOD)
 
 
 def lost(heard: Heard, numbers: Sequence[int]) -> dict[str, int]:
@@ -171,21 +183,20 @@ def _well(these: Sequence[Heard], first: float, slow: float) -> bool:
     return True
 
 
-def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float) -> Overload:
-    """Put it together from the two runs; each phase took `phase` seconds."""
+def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float, rest: float) -> Overload:
+    """Put it together from the two runs; each phase took `phase` seconds, but `rest` after overload."""
     one = load["crisis"]
     unloaded = one.percentile(0.99, one.between(0, phase))
     over = {name: load[f"over {name}"] for name in SHARES}
     after = [one, *(load[f"after {name}"] for name in SHARES)]
 
     def goodput(name: str, first: float) -> float:
-        streams = [load[f"{name} {each}"] for each in SHARES]
-        crises = good(one, one.between(first, first + phase))
-        return (sum(good(each, each.all) for each in streams) + crises) / phase
+        # What is answered when the phase is over was done after it, not in it.
+        streams = [one, *(load[f"{name} {each}"] for each in SHARES)]
+        return sum(done(each, first, first + phase) for each in streams) / phase
 
     def steady(first: float) -> float:
-        streams = [flood[f"steady {each}"] for each in SHARES]
-        return sum(good(each, each.between(first, first + phase)) for each in streams) / phase
+        return sum(done(flood[f"steady {each}"], first, first + phase) for each in SHARES) / phase
 
     beside = flood["crisis"]
     return Overload(
@@ -196,12 +207,13 @@ def outcome(load: Mapping[str, Heard], flood: Mapping[str, Heard], phase: float)
         peak=goodput("peak", phase),
         goodput=goodput("over", 2 * phase),
         shares={name: 100 * good(each, each.all) / len(each.all) for name, each in over.items()},
-        back=back(after, 3 * phase, 4 * phase, SLOW * unloaded),
+        back=back(after, 3 * phase, 3 * phase + rest, SLOW * unloaded),
         before_flood=steady(0),
         in_flood=steady(phase),
         beside_flood_lost=lost(beside, beside.between(phase, 2 * phase)),
         flood=flood["flood"].counts(flood["flood"].all),
         others=together([each.counts(each.all) for each in over.values()]),
+        late=max(each.late for each in (*load.values(), *flood.values())),
     )
 
 
@@ -245,12 +257,13 @@ def run(folder: Path, phase: float, in_flight: int, say: Callable[[str], None]) 
         one = stack.enter_context(gateway(folder / "gateway", f"sqlite:{folder}/state.db", policies(port, in_flight)))
         ports = [one.port]
         warm_up(ports, folder / "warm-up")
+        rest = max(phase, REST)
         say(f"crisis alone, {CAPACITY:g}/s, {OVER:g} times that, {UNDER:g} times that; {phase:g} s each")
-        streams = [crisis(0, 4 * phase, ports), *others("peak", room, phase, phase, ports)]
+        streams = [crisis(0, 3 * phase + rest, ports), *others("peak", room, phase, phase, ports)]
         streams += others("over", OVER * CAPACITY, 2 * phase, phase, ports)
-        streams += others("after", UNDER * CAPACITY, 3 * phase, phase, ports)
+        streams += others("after", UNDER * CAPACITY, 3 * phase, rest, ports)
         load = listen(streams, folder / "load")
         say(f"a flood of {OVER * CAPACITY:,.0f}/s on the crisis path")
         streams = [crisis(0, 2 * phase, ports), *others("steady", STEADY * room, 0, 2 * phase, ports)]
         streams += [Stream("flood", "/crisis", ports, OVER * CAPACITY, phase, phase, source=FLOOD)]
-        return outcome(load, listen(streams, folder / "flood"), phase)
+        return outcome(load, listen(streams, folder / "flood"), phase, rest)

@@ -80,6 +80,8 @@ class StoreFault:
     requests: int
     wrong: dict[str, int]
     """Ends from the fault on that were neither a 200 nor, with more than can be done and without a crisis, shed."""
+    late: float
+    """As in `Heard`."""
 
     @property
     def wait(self) -> float:
@@ -94,7 +96,12 @@ class StoreFault:
     def cells(self) -> list[str]:
         """For the table."""
         numbers = [self.before, self.during, self.after, *self.well, self.longest]
-        cells = [f"{self.requests:,}", *(f"{number:.1f}" for number in numbers), f"{self.wait:.1f}"]
+        cells = [
+            f"{self.requests:,}",
+            *(f"{number:.1f}" for number in numbers),
+            f"{self.wait:.1f}",
+            f"{self.late * 1000:.0f}",
+        ]
         return [f"{self.fault}, {self.load:g} x capacity", *cells, counted(self.wrong)]
 
 
@@ -119,6 +126,7 @@ def outcome(
         well=well or later,
         requests=sum(len(numbers) for _, numbers in concerned),
         wrong=together([_wrong(each, numbers, load) for each, numbers in concerned]),
+        late=max(each.late for each in heard.values()),
     )
 
 

@@ -26,8 +26,8 @@ PATIENCE = 5.0
 """Seconds after which a client gives up."""
 CONNECT = 0.2
 """Seconds for which the loop waits for a connection: on one machine there is one at once, or none."""
-MOST = 6000
-"""Connections of all streams."""
+LINES = 2000
+"""Connections from one address to one port, if a stream says nothing else; a request beyond waits for one of them."""
 UNSENT, CUT, TIMEOUT = range(3)
 """What became of a request that has no status."""
 REASON = 1000
@@ -49,6 +49,8 @@ class Stream:
     """The address that it comes from."""
     keys: int = 0
     """The requests have so many different values of X-Key, in turns."""
+    lines: int = LINES
+    """Connections from its address to each port, those of other streams included."""
 
     @property
     def total(self) -> int:
@@ -105,6 +107,16 @@ class Line:
         return whole
 
 
+@dataclass(slots=True)
+class Pool:
+    """The connections from one address to one port."""
+
+    count: int = 0
+    idle: list[Line] = field(default_factory=list)
+    held: deque[tuple[int, int]] = field(default_factory=deque)
+    """Requests that wait for one: stream and number."""
+
+
 class Loop:
     """Sends all streams."""
 
@@ -113,7 +125,7 @@ class Loop:
         self._requests = [each.requests() for each in streams]
         self._epoll = select.epoll()
         self._lines: dict[int, Line] = {}
-        self._idle: dict[Place, list[Line]] = {}
+        self._pools: dict[Place, Pool] = {}
         self._waiting: deque[tuple[float, int, int, Line]] = deque()
         self.reasons: dict[str, int] = {}
         self.sent = [array("d", bytes(8 * each.total)) for each in streams]
@@ -144,26 +156,33 @@ class Loop:
 
     def _send(self, stream: int, number: int) -> None:
         about = self._streams[stream]
-        self.sent[stream][number] = time.monotonic()
         place = (about.source, about.ports[number % len(about.ports)])
-        idle = self._idle.setdefault(place, [])
+        pool = self._pools.setdefault(place, Pool())
+        if not pool.idle and pool.count >= about.lines:
+            pool.held.append((stream, number))
+            return
+        self.sent[stream][number] = time.monotonic()
+        requests = self._requests[stream]
         try:
-            line = idle.pop() if idle else self._open(place)
+            line = pool.idle.pop() if pool.idle else self._open(place, pool)
             line.stream, line.number = stream, number
-            requests = self._requests[stream]
             line.socket.send(requests[number % len(requests)])
         except OSError:
             self._ended(stream, number, CUT)
             return
         self._waiting.append((time.monotonic() + PATIENCE, stream, number, line))
 
-    def _open(self, place: Place) -> Line:
-        if len(self._lines) >= MOST:
-            raise ConnectionAbortedError
+    def _open(self, place: Place, pool: Pool) -> Line:
         line = Line(place)
+        pool.count += 1
         self._lines[line.socket.fileno()] = line
         self._epoll.register(line.socket, select.EPOLLIN)
         return line
+
+    def _go_on(self, pool: Pool) -> None:
+        """There is room for a request that was held."""
+        if pool.held:
+            self._send(*pool.held.popleft())
 
     def _give_up(self, now: float) -> None:
         while self._waiting:
@@ -193,7 +212,9 @@ class Loop:
             if line.close:
                 self._drop(line, CUT)
             else:
-                self._idle[line.place].append(line)
+                pool = self._pools[line.place]
+                pool.idle.append(line)
+                self._go_on(pool)
 
     def _code(self, status: int, whole: bytes) -> int:
         if status < 500:
@@ -204,13 +225,16 @@ class Loop:
 
     def _drop(self, line: Line, code: int) -> None:
         """The connection is over, and what was under way on it."""
+        pool = self._pools[line.place]
         if line.number >= 0:
             self._ended(line.stream, line.number, code)
             line.number = -1
-        elif line in self._idle[line.place]:
-            self._idle[line.place].remove(line)
+        elif line in pool.idle:
+            pool.idle.remove(line)
+        pool.count -= 1
         del self._lines[line.socket.fileno()]
         line.socket.close()
+        self._go_on(pool)
 
     def _ended(self, stream: int, number: int, code: int) -> None:
         self.ends[stream][number] = time.monotonic()

@@ -100,7 +100,18 @@ def _policies(results: Results) -> list[str]:
     """How exact limits are, and what overload does."""
     parts = []
     if results.accuracy:
-        header = ["limit, offered", "requests", "let through", "expected", "off by %", "bound", "over", "others", ""]
+        header = [
+            "limit, offered",
+            "requests",
+            "let through",
+            "expected",
+            "off by %",
+            "bound",
+            "over",
+            "late ms",
+            "others",
+            "",
+        ]
         rows = [each.cells() for each in results.accuracy]
         parts += [_section("Limits at fixed rates (open loop, a key each)"), grid(header, rows)]
         if results.waited is not None:
@@ -119,6 +130,7 @@ def _policies(results: Results) -> list[str]:
             "well, after",
             "longest",
             "more",
+            "sent late",
             "wrong",
         ]
         rows = [each.cells() for each in results.store_faults]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ttagw.core.classes import TrafficClass
+from ttagw.core.headers import Laid
 
 if TYPE_CHECKING:
     from ttagw.core.forwarded import Peer
@@ -133,13 +134,15 @@ class Reply:
     `length` is the number of body bytes, or `UNKNOWN`; for HEAD and 304 what a GET would have had, or `UNKNOWN`.
     """
 
-    __slots__ = ("body", "fields", "length", "reason", "status")
+    __slots__ = ("body", "fields", "laid", "length", "reason", "status")
 
     def __init__(
         self, status: int, fields: Fields, body: bytes | None = None, length: int = UNKNOWN, reason: str = ""
     ) -> None:
         self.status = status
         self.fields = fields
+        self.laid: Laid | None = None
+        """What the fields were when they were made, written already."""
         self.body = body
         self.length = length if body is None else len(body)
         self.reason = reason
@@ -208,6 +211,7 @@ class Exchange:
         "identity",
         "instance",
         "keep_alive",
+        "laid",
         "length",
         "max_body",
         "method",
@@ -246,6 +250,8 @@ class Exchange:
         self.authority = b""
         self.fields: Fields = []
         """The end-to-end fields that go on to a service, in their order and spelling."""
+        self.laid: Laid | None = None
+        """What the fields were when they were read, written already."""
         self.credentials: Fields | None = None
         """What says who is asking, with lower-case names, in the order in which it came; shared: read only."""
         self.identity: Identity | None = None

@@ -48,6 +48,7 @@ from ttagw.traffic import Traffic
 from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings as UpstreamSurroundings
 from ttagw.upstream.build import build_service, pool_metrics
+from ttagw.upstream.pool import kept_of
 from ttagw.web.fallback import Fallback
 from ttagw.web.render import render
 from ttagw.web.site import GatewaySite
@@ -204,7 +205,8 @@ class Gateway(MultiService):
         return keys_from(self._reactor, path) if path else None
 
     def _guard(self, port: Any, served: Any) -> None:
-        places = sum([len(each.instances) for each in self.upstreams.values()]) * self._config.upstream.max_connections
+        most = self._config.upstream.max_connections
+        places = sum([len(each.instances) for each in self.upstreams.values()]) * (most + kept_of(most))
         # The admin side must be seen when clients have to wait.
         self.accepting.guard(port, FEW_FILES + places if served is self.site else FEW_FILES)
         if served is self.site:

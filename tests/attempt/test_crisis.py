@@ -13,7 +13,7 @@ from ttagw.core.breaker import State
 from ttagw.core.classes import TrafficClass
 from ttagw.errors import UpstreamClosedError, UpstreamUnavailableError
 from ttagw.model import Exchange, Reply
-from ttagw.testing import RecordingSink
+from ttagw.testing import RecordingSink, RecordingSource
 
 CRISIS = TrafficClass.CRISIS
 OTHERS = [each for each in TrafficClass if each is not CRISIS]
@@ -116,7 +116,7 @@ def test_when_all_instances_breakers_are_open_one_is_asked_all_the_same() -> Non
     assert outcome(up.ask()) == (503, "")
     made, _, attempt = up.ask(rank=CRISIS)
     answered(up, attempt, 500)
-    assert (made.status, made.bypass) == (500, "breaker")
+    assert (made.status, made.reason, made.bypass) == (503, "answered_5xx", "breaker")
     assert [each.breaker.state for each in up.instances] == [State.OPEN] * 2
     assert [each.breaker.wait(up.clock()) for each in up.instances] == [30.0] * 2
 
@@ -212,3 +212,38 @@ def test_when_all_go_down_meanwhile_the_next_try_asks_one_of_them() -> None:
     attempt.refused(UpstreamUnavailableError("connection_refused"))
     answered(up, attempt)
     assert (made.status, made.tries, made.bypass) == (200, 2, "health")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+@pytest.mark.parametrize("status", [500, 502, 503, 599])
+def test_help_stands_in_the_place_of_a_services_own_error(status: int, method: bytes, streamed: bool) -> None:
+    for rank in TrafficClass:
+        up = Up(1, guard=ONE, breaker=ONE)
+        made, sink, attempt = up.sent(method, rank=rank)
+        connection: Any = attempt._connection
+        if streamed:
+            attempt.answered(Reply(status, []), RecordingSource(), up.clock())
+        else:
+            attempt.answered_whole(Reply(status, [], b"oh"), up.clock())
+        helped = rank is CRISIS
+        assert (made.status, made.helped) == (503 if helped else status, helped)
+        assert (b"988" in sink.body) is helped
+        if streamed and not helped:
+            attempt.finished()
+        elif streamed:
+            assert connection.abandoned
+        # It counts as ever.
+        assert (up.service.breaker.state, up.instances[0].breaker.state) == (State.OPEN, State.OPEN)
+        assert up.instances[0].refused == {f"status_{status}": 1}
+        assert up.in_flight == [0]
+        assert len(made.failed) == helped
+
+
+def test_what_may_be_tried_again_is_tried_again_first() -> None:
+    up = Up(2, retries=1, statuses=(503,))
+    made, _, attempt = up.ask(rank=CRISIS)
+    answered(up, attempt, 503)
+    up.timers.fire()
+    answered(up, attempt)
+    assert (made.status, made.tries, made.helped) == (200, 2, False)

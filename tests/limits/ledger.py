@@ -11,13 +11,13 @@ from ttagw.core.lease import ASK, FORGIVE, KEPT, OWED, Answer, Item, Told, lenda
 class Bucket:
     """What was used, when that was, and what is lent to whom until when."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: int) -> None:
         self.level = 0.0
         self.at = now
-        self.lent: dict[str, tuple[float, float]] = {}
+        self.lent: dict[str, tuple[float, int]] = {}
 
-    def leak(self, rate: float, now: float) -> None:
-        self.level = max(0.0, self.level - max(0.0, now - self.at) * rate)
+    def leak(self, rate: float, now: int) -> None:
+        self.level = max(0.0, self.level - max(0, now - self.at) * rate / 1e6)
         self.at = max(self.at, now)
 
     def total(self) -> float:
@@ -25,13 +25,14 @@ class Bucket:
 
 
 class Ledger:
-    """All buckets. Times are seconds here, and microseconds in what is said, as in Redis."""
+    """All buckets. Inside times are microseconds, as in Redis."""
 
     def __init__(self) -> None:
         self.buckets: dict[bytes, Bucket] = {}
 
-    def count(self, who: str, items: Sequence[Item], now: float) -> Answer:
+    def count(self, who: str, items: Sequence[Item], seconds: float) -> Answer:
         """What the script does."""
+        now = round(seconds * 1e6)
         found = [self._told(who, item, now) for item in items]
         fits: list[bool] = []
         waits: list[float] = []
@@ -51,9 +52,9 @@ class Ledger:
         for item, bucket, fit, wait in zip(items, found, fits, waits, strict=True):
             granted = self._lend(who, item, bucket, now) if item.want and not refused else 0.0
             told.append(Told(fit and not refused, bucket.total(), wait, granted))
-        return Answer(refused, now * 1e6, tuple(told))
+        return Answer(refused, float(now), tuple(told))
 
-    def _told(self, who: str, item: Item, now: float) -> Bucket:
+    def _told(self, who: str, item: Item, now: int) -> Bucket:
         bucket = self.buckets.setdefault(item.key, Bucket(now))
         for other, (amount, ends) in list(bucket.lent.items()):
             if ends <= now:
@@ -61,26 +62,26 @@ class Ledger:
                 bucket.level += amount
                 del bucket.lent[other]
         bucket.leak(item.rate, now)
-        mine, _ = bucket.lent.pop(who, (0.0, 0.0))
+        mine, _ = bucket.lent.pop(who, (0.0, 0))
         used = min(item.used, mine)
         bucket.level += used
         mine -= used
         mine -= min(item.returned, mine)
-        bucket.level = max(0.0, bucket.level - max(0.0, item.undone - max(0.0, now - item.since / 1e6) * item.rate))
+        bucket.level = max(0.0, bucket.level - max(0.0, item.undone - max(0.0, now - item.since) * item.rate / 1e6))
         if item.kind == FORGIVE:
             bucket.level = 0.0
         if item.kind >= OWED:
             bucket.level = max(bucket.level, min(bucket.level + item.cost, 2 * item.burst))
         if mine or item.want:
-            bucket.lent[who] = mine, now + KEPT
+            bucket.lent[who] = mine, now + round(KEPT * 1e6)
         return bucket
 
-    def _lend(self, who: str, item: Item, bucket: Bucket, now: float) -> float:
+    def _lend(self, who: str, item: Item, bucket: Bucket, now: int) -> float:
         most = lendable(item.rate, item.burst)
         mine, _ = bucket.lent[who]
         share = max(floor(most / len(bucket.lent)), item.unit)
         all_ = sum(amount for amount, _ in bucket.lent.values())
         room = min(most - all_, item.burst - bucket.total(), min(share, item.want) - mine)
         granted = max(0.0, floor(room / item.unit) * item.unit)
-        bucket.lent[who] = mine + granted, now + KEPT
+        bucket.lent[who] = mine + granted, now + round(KEPT * 1e6)
         return granted

@@ -112,7 +112,7 @@ def lawful(used: list[tuple[float, float]], terms: Terms) -> None:
             assert total <= terms.burst + (at - began) * terms.per_second + 1e-5 * terms.burst, (began, at)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(limits, steps)
 def test_never_more_than_the_law(terms: Terms, steps: list[Step]) -> None:
     world = World(terms)
@@ -129,7 +129,7 @@ def test_never_more_than_the_law(terms: Terms, steps: list[Step]) -> None:
         assert max(gateway.waited, default=0.0) <= 0.05
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     limits,
     st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.01, 0.3]), st.integers(0, 1), st.integers(1, 12)), max_size=60),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.upstream.served import Upstreamed, bytewise
+from ttagw.core.headers import lay
 from ttagw.model import Reply
 from ttagw.upstream.known import LONGEST_PAUSE, AnswerMemory
 from ttagw.upstream.reader import AnswerReader
@@ -150,6 +151,7 @@ class Reading:
         reply = reader.read_as_before(data)
         if reply is not None:
             self.recognised += 1
+            assert reply.laid == (reply.fields, lay(reply.fields))
             said: tuple[Any, ...] = ((reply.status, reply.fields, reply.length), reply.body, True, reader.dirty)
         else:
             try:

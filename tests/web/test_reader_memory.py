@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.web.reading import Reading
 from ttagw.config import Http
 from ttagw.core.forwarded import Peer, Trust
+from ttagw.core.headers import lay
 from ttagw.model import Exchange
 from ttagw.testing import RecordingSink
 from ttagw.web.known import LONGEST_PAUSE, HeadMemory
@@ -89,6 +90,8 @@ def said(exchange: Exchange) -> tuple[Any, ...]:
     refusal = None if exchange.refusal is None else exchange.refusal.reason
     if refusal is not None:
         return (refusal,)
+    if exchange.laid is not None:
+        assert exchange.laid == (exchange.fields, lay(exchange.fields))
     known = (exchange.method, exchange.path, exchange.query, exchange.host, exchange.authority, exchange.client)
     return (
         *known,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ttagw.attempt.blame import circuit_open, exchange_failed, instance_failed, look_slower
-from ttagw.attempt.crisis import all_that_can_be_asked, last_resort, passes, passes_breaker
+from ttagw.attempt.crisis import all_that_can_be_asked, in_crisis, last_resort, passes, passes_breaker
 from ttagw.attempt.protocols import Connection
 from ttagw.attempt.service import Instance, Service, Timer
 from ttagw.core.backoff import full_jitter
@@ -165,6 +165,10 @@ class Attempt:
         self._sent = now = self._service.monotonic()
         connection.send(self, self._exchange, self._target, now)
 
+    def passes(self, reason: str) -> bool:
+        """The pool asks: whether this one goes before others, and takes a place that is kept."""
+        return passes(self._exchange, reason)
+
     # How a try ends
 
     def refused(self, error: GatewayError) -> None:
@@ -289,21 +293,25 @@ class Attempt:
     # What follows from it
 
     def _answered_badly(self, reply: Reply, now: float) -> bool:
-        """A 5xx has come. Whether another try is made instead of passing it on."""
+        """A 5xx has come. Whether it is not passed on: another try is made, or somebody gets help instead."""
         instance: Instance = self._instance  # type: ignore[assignment]
         # Somebody whose request was used to see whether an instance is well again must not pay for it.
         probing = instance.breaker.state is State.HALF_OPEN and self._place == instance.breaker.generation
-        if not (probing or reply.status in self._service.retries.statuses) or not self._repeatable():
-            return False
-        wait = self._wait(instance, now, reached=True, here=not probing)
-        if wait < 0.0:
+        wait = -1.0
+        if (probing or reply.status in self._service.retries.statuses) and self._repeatable():
+            wait = self._wait(instance, now, reached=True, here=not probing)
+        if wait < 0.0 and not in_crisis(self._exchange):
             return False
         connection = self._connection
         self._let_go()
         if connection is not None:
             connection.abandon()
         self._count_failure(instance, f"status_{reply.status}", now)
-        self._put_off(wait, instance, now, reached=True)
+        if wait < 0.0:
+            # A service that is broken has no help to give.
+            self._over(UpstreamBrokenError("answered_5xx"))
+        else:
+            self._put_off(wait, instance, now, reached=True)
         return True
 
     def _again_or(self, error: GatewayError, instance: Instance, now: float, *, reached: bool) -> None:

@@ -13,10 +13,17 @@ from ttagw.core.breaker import State
 from ttagw.core.classes import TrafficClass, note_bypass
 from ttagw.model import Exchange
 
+_CRISIS = TrafficClass.CRISIS
+
+
+def in_crisis(exchange: Exchange) -> bool:
+    """Whether it is of the class crisis."""
+    return exchange.rank is _CRISIS
+
 
 def passes(exchange: Exchange, reason: str) -> bool:
     """Whether the exchange goes on although it would be refused for this reason; it is noted then."""
-    if exchange.rank is not TrafficClass.CRISIS:
+    if not in_crisis(exchange):
         return False
     note_bypass(exchange, reason)
     return True

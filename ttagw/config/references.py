@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import blocking, clients, logins
+from ttagw.config import blocking, classing, clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -41,7 +41,7 @@ def check(config: Config) -> list[Finding]:
     findings += _issuers(config)
     findings += _care(config)
     findings += _limits(config)
-    findings += _reserves(config)
+    findings += classing.check(config)
     findings += clients.check(config)
     findings += blocking.check(config)
     findings += _safety(config)
@@ -56,7 +56,7 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
-    found += _without_help(config)
+    found += classing.notices(config)
     found += clients.notices(config)
     found += logins.notices(config)
     found += blocking.notices(config)
@@ -75,16 +75,6 @@ def notices(config: Config) -> list[Finding]:
         keys = [name for name in type(auth.care).model_fields if name in auth.care.model_fields_set - {"service"}]
         found += [(("auth", "care", key), "has no effect: there is no auth.care.service to ask") for key in keys]
     return found
-
-
-def _without_help(config: Config) -> Iterator[Finding]:
-    """Routes of the class crisis whose services have no safe answer of their own."""
-    for index, route in enumerate(config.routes):
-        names = [name for name in (route.split or (route.service,)) if name in config.services]
-        if route.traffic_class == "crisis" and not any(config.services[name].fallback for name in names):
-            first = next(iter(config.fallbacks), "")
-            instead = f'the fallback "{first}", the first there is,' if first else "a built-in one for the US"
-            yield ("routes", index, "class"), f"has no fallback at its service: {instead} stands in"
 
 
 def _same_people(config: Config) -> Iterator[Finding]:
@@ -271,15 +261,6 @@ def _limits(config: Config) -> Iterator[Finding]:
 def _twice_at(key: tuple[str, ...], name: str, values: Sequence[str]) -> Iterator[Finding]:
     for where, text in _twice(name, values):
         yield (*key, *where), text
-
-
-def _reserves(config: Config) -> Iterator[Finding]:
-    """What is kept for classes must leave something for the others."""
-    if sum([each.reserved for each in config.classes.values()]) >= 1:
-        yield ("classes",), "what is reserved adds up to everything: nothing would be left for other classes"
-    for name, each in config.classes.items():
-        if each.ceiling is not None and each.ceiling < each.reserved:
-            yield ("classes", name, "ceiling"), "is less than what is reserved for it"
 
 
 def _safety(config: Config) -> Iterator[Finding]:

@@ -8,12 +8,13 @@ the gate, in its turn. The class `crisis` is let through although there is no ro
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum
 from math import ceil
 from typing import Any
 
 from ttagw.core.classes import TrafficClass
-from ttagw.core.room import CLASSES, Room, Shares
+from ttagw.core.room import Room, Shares
 from ttagw.core.turns import Turns
 
 CRISIS = int(TrafficClass.CRISIS)
@@ -68,7 +69,7 @@ class Gate:
     def resize(self, bound: int) -> None:
         """From now on so many may wait for an answer at once; whoever can go then has to be served."""
         self.room.resize(bound)
-        self._crisis = max(1, ceil(self._admission.shares.ceilings[CRISIS] * bound))
+        self._crisis = max(1, int(self._admission.shares.ceilings[CRISIS] * bound))
 
     def stroll(self, rank: int) -> bool:
         """A place at once, if there is so much room that nobody asks for whom: the way of nearly all requests."""
@@ -113,6 +114,9 @@ class Gate:
             return None
         admission = self._admission
         pushed = None
+        if waiter.rank == CRISIS and self.turns.counts[CRISIS] >= admission.crisis_queue:
+            # Or nobody else could wait, and `crisis` would have what others leave because they cannot.
+            return None
         if self.turns.size >= admission.queue:
             pushed = self.turns.yields(waiter.rank, waiter.user)
             if pushed is None:
@@ -125,7 +129,11 @@ class Gate:
         """Whether one more of this class may enter: because there is room, or although there is none."""
         if self._hall.fits(rank) and self.room.fits(rank):
             return True
-        return rank == CRISIS and self.room.held[CRISIS] < self._crisis and not self._admission.crisis_full
+        return rank == CRISIS and self.may_modestly(rank)
+
+    def may_modestly(self, rank: int) -> bool:
+        """Whether one more of the class `crisis` may enter, whoever else waits."""
+        return self.room.held[rank] < self._crisis and not self._admission.crisis_full
 
     def next(self, rank: int) -> Waiter:
         """The next of a class of which somebody waits, and may enter, is inside."""
@@ -150,6 +158,8 @@ class Admission:
         self.shares = shares
         self.hall = Room(bound, shares)
         self.queue = queue if patience else 0
+        self.crisis_queue = ceil(shares.ceilings[CRISIS] * self.queue)
+        """How many of the class `crisis` may wait at a gate."""
         self.patience = patience
         self.gates: dict[str, Gate] = {}
         self.line: OrderedDict[Waiter, None] = OrderedDict()
@@ -189,18 +199,24 @@ class Admission:
         To be called whenever there may be more room than before: so whoever comes and finds room takes it from nobody.
         """
         inside: list[Waiter] = []
-        for rank in range(CLASSES - 1, -1, -1):
-            moved = True
-            while moved:
-                moved = False
-                for gate in list(self._crowded):
-                    if gate.turns.counts[rank] and gate.may(rank):
-                        waiter = gate.next(rank)
-                        self._crowded.move_to_end(gate)
-                        self._gone(waiter)
-                        inside.append(waiter)
-                        moved = True
+        # What `crisis` has beyond its part of a gate is what nobody else who waits there can have.
+        self._serve(CRISIS, Gate.may_modestly, inside)
+        for rank in range(CRISIS - 1, -1, -1):
+            self._serve(rank, Gate.may, inside)
+        self._serve(CRISIS, Gate.may, inside)
         return inside
+
+    def _serve(self, rank: int, may: Callable[[Gate, int], bool], inside: list[Waiter]) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for gate in list(self._crowded):
+                if gate.turns.counts[rank] and may(gate, rank):
+                    waiter = gate.next(rank)
+                    self._crowded.move_to_end(gate)
+                    self._gone(waiter)
+                    inside.append(waiter)
+                    moved = True
 
     def overdue(self, now: float) -> list[Waiter]:
         """Those who have waited too long, and wait no longer."""

@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 
 Fields = list[tuple[bytes, bytes]]
+Laid = tuple[Fields, bytes]
+"""Fields, and the lines that they were written as: true of fields that are equal to those."""
 
+_SEPARATOR = b": "
 _KEPT = 1024
 """Plans kept."""
 _LONGEST_KEPT = 2048
@@ -180,6 +183,16 @@ class Plans:
         if lower.startswith(b"x-forwarded-"):
             return TRUSTED
         return DROP if lower.startswith((b"x-tta-", b"ttagw-")) else PASS
+
+
+def lay(fields: Fields, laid: Laid | None = None) -> bytes:
+    """The lines of these fields, with CR LF between them. `laid` spares it where they begin with those."""
+    if laid is not None:
+        known, text = laid
+        count = len(known)
+        if count and fields[:count] == known:
+            return b"\r\n".join((text, *map(_SEPARATOR.join, fields[count:])))
+    return b"\r\n".join(map(_SEPARATOR.join, fields))
 
 
 REQUESTS = Plans(_REQUEST, request=True, trusted=False)

@@ -1,29 +1,30 @@
 """Limits that several gateways share: what they borrow of a bucket, and what they know without asking.
 
 There is one ledger (`ttagw.store.redis_counting`). For each bucket it has a *level*, which is what was used and leaks
-out at the limit's rate, and what is *lent* to whom, which does not leak. A gateway decides by itself about tokens that it
-was lent, says later how many of them it has used, and gives back what it does not use.
+out at the limit's rate, and what is *lent* to whom, which does not leak. A gateway decides by itself about tokens
+that it was lent, says later how many of them it has used, and gives back what it does not use.
 
 The law. In any window of W seconds no more than burst + rate * W is let through, by all gateways together:
 
 * The ledger charges and lends only where level + lent + cost <= burst.
 * Let u be what was used of what is lent and is not reported yet, and let m be the level of one bucket that had seen
-  each use at its moment. Then m <= level + u always: a use adds the same to m and to u; a report moves it from u to the
-  level; while the level is above zero both leak alike, and while it is zero m can only shrink.
-* A gateway uses nothing that the ledger does not count as lent: it uses it for `LIFE` after it asked, by its monotonic
-  clock, and the ledger keeps it for `KEPT` after it answered, by its own. What was kept so long is charged as used.
-* So m <= level + lent <= burst, which is the law. Whatever is lost, late or dies leaves more counted, never less: what a
-  gateway has used is reported once, and what it gives back it had.
+  each use at its moment. Then m <= level + u always: a use adds the same to m and to u; a report moves it from u to
+  the level; while the level is above zero both leak alike, and while it is zero m can only shrink.
+* A gateway uses nothing that the ledger does not count as lent: it uses it for `LIFE` after it asked, by its
+  monotonic clock, and the ledger keeps it for `KEPT` after it answered, by its own. What was kept so long is charged
+  as used.
+* So m <= level + lent <= burst, which is the law. Whatever is lost, late or dies leaves more counted, never less:
+  what a gateway has used is reported once, and what it gives back it had.
 
-What was charged when it was asked for, and then not used, is taken off again less what can have leaked since. The level
-then is not below what it had been without it.
+What was charged when it was asked for, and then not used, is taken off again less what can have leaked since. The
+level then is not below what it had been without it.
 
 The moment of a request that was asked for is the one at which the ledger charged it.
 
-What this costs. A request is refused which one gateway alone had let through only if no more than `SLACK` of
-burst + rate * 2 s was missing: what others were lent and have not used, at most R = `lendable`; what has leaked out of m
-while it waited to be reported, again at most R; and what comes to fit while a refusal is remembered, at most R / 2. Below
-`LEAST_RATE` nothing is lent, and a refusal is remembered only for as long as it holds.
+What this costs. A request is refused which one gateway alone had let through only if no more than `SLACK` of burst +
+rate * 2 s was missing: what others were lent and have not used, at most R = `lendable`; what has leaked out of m
+while it waited to be reported, again at most R; and what comes to fit while a refusal is remembered, at most R / 2.
+Below `LEAST_RATE` nothing is lent, and a refusal is remembered only for as long as it holds.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ MEMORY: Final = 1.0
 """Seconds that a refusal is remembered, at the most: others may have been forgiven or given back."""
 
 ASK, DRY, OWED, FORGIVE = range(4)
-"""What is to happen with a cost: charge it if all of it fits; charge it if it fits, and refuse nothing; charge it, since
-it was used; the same, and forget what was used before."""
+"""What is to happen with a cost: charge it if all of it fits; charge it if it fits, and refuse nothing; charge it,
+since it was used; the same, and forget what was used before."""
 
 
 class Item(NamedTuple):

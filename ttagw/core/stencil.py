@@ -46,6 +46,24 @@ class Stencil:
         return (values, at + self._size) if data.startswith(self._last, at) else None
 
 
+class Lines:
+    """How fields are written in which some values are others each time."""
+
+    __slots__ = ("_template",)
+
+    def __init__(self, fields: Fields, places: Collection[int]) -> None:
+        """`places`: those of the fields whose values vary."""
+        lines = []
+        for place, (name, value) in enumerate(fields):
+            line = b"%b: %b" % (name, b"" if place in places else value)
+            lines.append(line.replace(b"%", b"%%") + (b"%b" if place in places else b""))
+        self._template = b"\r\n".join(lines)
+
+    def lay(self, values: Sequence[bytes]) -> bytes:
+        """The lines with these values, in the order of their places."""
+        return self._template % tuple(values)
+
+
 def cut(head: bytes, raw: Fields, holes: Collection[int]) -> Stencil | None:
     """The stencil of a head whose fields are `raw` (as a parser gave them) with holes for the values at these places.
 

@@ -265,12 +265,15 @@ class Crowd:
         exchange.admitted = (waiter.rank, waiter.user, self.monotonic() if exchange.body.complete else 0.0)
         exchange.awaited = True
         exchange.on_end.append(guest.ended)
+        # Nothing is left that holds itself: bodies are not kept until somebody looks for garbage.
+        waiter.tag = None
         if waiter.bypassed:
             self.bypasses += 1
             exchange.bypass = f"{exchange.bypass},shed" if exchange.bypass else "shed"
 
     def _given_up(self, waiter: Waiter) -> None:
         """The client has left, or its time is over."""
+        waiter.tag = None
         if waiter.state is State.WAITING:
             self.admission.drop(waiter)
         elif waiter.state is State.INSIDE:
@@ -281,6 +284,7 @@ class Crowd:
 
     def _send_away(self, waiter: Waiter, reason: str) -> None:
         guest: _Guest = waiter.tag
+        waiter.tag = None
         if guest.deferred is not None:
             guest.deferred.errback(self.refusal(guest.exchange, waiter.rank, reason))
 

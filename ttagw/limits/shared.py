@@ -1,7 +1,7 @@
-"""Buckets that several gateways have in common. What is lent, why the sum holds, what it costs: `ttagw.core.lease`.
+"""Buckets that several gateways have in common. How leases keep to the law: `ttagw.core.lease`.
 
-Most requests for a busy key are decided by a lease, which is filled up in the background; most that are too many by what
-is remembered of the last refusal. The others ask the ledger, all their buckets in one question.
+Most requests for a busy key are decided by a lease, which is filled up in the background; most that are too many by
+what is remembered of the last refusal. The others ask the ledger, all their buckets in one question.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class SharedBuckets:
     @property
     def reason(self) -> str:
         """Why not; "" while they are."""
-        return self._asking.reason
+        return self._ledger.reason or self._asking.reason
 
     def metrics(self) -> Iterator[Metric]:
         """What there is to tell Prometheus."""
@@ -161,14 +161,24 @@ class SharedBuckets:
         if self._asking.there:
             self._leases.tell(self._leases.owed(BATCH))
 
+    # More than that
+
+    def look(self, wants: Sequence[Want]) -> Verdict | None:
+        """What `take` would refuse, as far as that is known without asking; None where it is not."""
+        now = self._monotonic()
+        said = self._known.look(wants, now)
+        if said.refused is None:
+            return None
+        return Verdict(False, [self._known.state(want, now) for want in wants], said.refused, said.wait, said.dry)
+
     # Deciding
 
     def _decide(self, wants: Sequence[Want], now: float) -> Verdict | Deferred[Verdict]:
         said = self._known.look(wants, now)
         if said.refused is not None or not any(wants[place].cost for place in said.open):
             self.decisions["memory"] += 1
-            states = [self._known.state(want, now) for want in wants]
-            return Verdict(said.refused is None, states, said.refused, said.wait, said.dry)
+            refused = self.look(wants)
+            return refused or Verdict(True, [self._known.state(want, now) for want in wants], dry=said.dry)
         if self._asking.there and self._asking.free:
             return self._ask(wants, said, now)
         return self._alone(wants, now)

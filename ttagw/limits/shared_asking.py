@@ -14,6 +14,9 @@ from ttagw.metrics import Histogram
 
 DEADLINE: Final = 0.04
 """Seconds for an answer."""
+BUSY: Final = 0.005
+"""Seconds by which our own timer is late when it is us who are slow; then an answer has `GRACE` seconds more."""
+GRACE: Final = 0.01
 PROBE: Final = 0.25
 """Seconds between two looks whether it answers in time again."""
 HELLO: Final = 1.0
@@ -83,6 +86,8 @@ class Asking:
         self._tell = tell
         self._pending: dict[_Question, None] = {}
         self._timer: Any = None
+        self._due = 0.0
+        """When it should fire."""
         self._probing = False
         self._said = monotonic()
         """When a hello was said last."""
@@ -145,19 +150,24 @@ class Asking:
     def _wait(self, question: _Question) -> None:
         self._pending[question] = None
         if self._timer is None:
-            self._timer = self._reactor.callLater(DEADLINE, self._look)
+            self._look_in(DEADLINE)
+
+    def _look_in(self, seconds: float) -> None:
+        self._due = self._monotonic() + seconds
+        self._timer = self._reactor.callLater(seconds, self._look)
 
     def _look(self) -> None:
-        # What has come and was not read yet is in time: it was us who were busy.
-        self._timer = self._reactor.callLater(0, self._over)
+        # If it was us who were busy, what was asked may not be sent yet, and what was answered may not be read.
+        busy = self._monotonic() - self._due > BUSY
+        self._timer = self._reactor.callLater(GRACE if busy else 0, self._over)
 
     def _over(self) -> None:
         self._timer = None
         if not self._pending:
             return
         left = next(iter(self._pending)).sent + DEADLINE - self._monotonic()
-        if left > 0:
-            self._timer = self._reactor.callLater(left, self._look)
+        if left > 1e-6:
+            self._look_in(left)
         else:
             self._lose("timeout")
 

@@ -26,7 +26,7 @@ def place_of(want: Want) -> Place:
 def key_of(name: str, key: str) -> bytes:
     """The bucket's name for the ledger: short whatever the key is, and nobody reads in it who somebody is."""
     digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=15).digest()
-    return b"ttagw:limits/%b/%b" % (name.encode(), urlsafe_b64encode(digest))
+    return b"ttagw:buckets/%b/%b" % (name.encode(), urlsafe_b64encode(digest))
 
 
 def item_of(want: Want) -> Item:

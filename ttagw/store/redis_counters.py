@@ -1,4 +1,4 @@
-"""Limits that gateways share, in Redis. It has a connection of its own: no look through all keys delays anybody here."""
+"""Limits that gateways share, in Redis, over a connection of their own: a look through all keys takes a while."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ttagw.store.redis_url import RedisSettings
 from ttagw.store.redis_wire import ANSWER, Wire
 from ttagw.store.sentinel import Named, Sentinels, Whereabouts, sign_on
 
-GATEWAYS = b"ttagw:limits/gateways"
+GATEWAYS = b"ttagw:counting"
 LOOK = 2.0
 """Seconds between two questions to the Sentinels, where there are some."""
 

@@ -30,7 +30,7 @@ LEAST = 8
 """However slow a service is, so many may wait for its answers."""
 TICK = 0.25
 """Seconds between two looks at memory and files."""
-TRIM = 8
+TRIM = 20
 """Ticks between two tries to give memory back while it is short."""
 CRISIS_CEILING = 0.5
 """The default of `classes.crisis.ceiling`."""

@@ -18,7 +18,9 @@ from ttagw.layers.limit.held import TICKS
 from ttagw.limits.base import Buckets, Verdict, Want
 from ttagw.limits.live import LiveLimit, LiveLimits
 from ttagw.limits.local import LocalBuckets
+from ttagw.limits.shared import SharedBuckets
 from ttagw.pipeline import Layer
+from ttagw.store.make import make_counters
 from ttagw.surroundings import Surroundings
 from ttagw.traffic.limit_changes import LimitChanges
 from ttagw.traffic.part import Part
@@ -36,7 +38,8 @@ class Limits(Part):
         self.limits = LiveLimits(config.limits)
         self.limits.on_change(self._refresh)
         self._own = self.local()
-        self.buckets = self._buckets()
+        self.shared = self._shared()
+        self.buckets: Buckets = self.shared or self.local()
         routes = {
             each.name: RouteLimits(each.limits, each.cost, "+".join(each.split or (each.service,)))
             for each in config.routes
@@ -56,9 +59,21 @@ class Limits(Part):
         self._local.append(made)
         return made
 
-    def _buckets(self) -> Buckets:
-        """Where it is kept what was used by rate."""
-        return self.local()
+    def _shared(self) -> SharedBuckets | None:
+        """Where it is kept what was used by rate, if other gateways may be there."""
+        around = self._around
+        if not self._config.limits:
+            return None
+        ledger = make_counters(self._config.gateway.store, around.reactor, around.monotonic, around.random)
+        if ledger is None:
+            return None
+        return SharedBuckets(ledger, self.local(), around.reactor, around.monotonic, self._tell)
+
+    def _tell(self, there: bool, reason: str) -> None:
+        if there:
+            self._around.events.tell("limits_store_back", "")
+        else:
+            self._around.events.tell("limits_store_away", "", reason=reason, severity="alert")
 
     def _look(self, wants: Sequence[Want]) -> Verdict | None:
         look = getattr(self.buckets, "look", None)
@@ -84,6 +99,8 @@ class Limits(Part):
 
     def start(self) -> None:
         """Begin. The store is started by somebody else."""
+        if self.shared is not None:
+            self.shared.start()
         self._changes.start()
         self._loop.start(1 / TICKS, now=False)
 
@@ -92,6 +109,8 @@ class Limits(Part):
         if self._loop.running:
             self._loop.stop()
         await self._changes.stop()
+        if self.shared is not None:
+            await self.shared.stop()
 
     def _tick(self) -> None:
         try:
@@ -120,4 +139,6 @@ class Limits(Part):
             lost = [each.dropped(live.rate.name) + each.dropped(live.bandwidth.name) for each in self._local]
             dropped.add_metric([name], sum(lost))
             under_way.add_metric([name], sum(live.under_way.values()))
-        return iter((checks, keys, dropped, under_way))
+        yield from (checks, keys, dropped, under_way)
+        if self.shared is not None:
+            yield from self.shared.metrics()

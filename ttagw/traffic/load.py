@@ -9,6 +9,7 @@ Idle connections in pools are as good as free files.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterable, Mapping
@@ -101,10 +102,23 @@ def files_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def _collect() -> None:
+    gc.collect()
+
+
 def giver_back() -> Callable[[], None]:
-    """What gives memory back to the system that the C library holds for later; nothing where it cannot."""
+    """What gives memory back to the system: what is garbage, and what the C library holds for later.
+
+    The daemon looks for garbage rarely (see `ttagw.tap`), and connections that have ended are in part such.
+    """
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError):
-        return lambda: None
-    return lambda: trim(0)
+        # Not every C library has it.
+        return _collect
+
+    def give_back() -> None:
+        gc.collect()
+        trim(0)
+
+    return give_back

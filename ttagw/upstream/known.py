@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from ttagw.core.headers import RESPONSES, Plan
-from ttagw.core.stencil import MOST_HOLES, Stencil, cut, differing
+from ttagw.core.headers import RESPONSES, Laid, Plan, lay
+from ttagw.core.stencil import MOST_HOLES, Lines, Stencil, cut, differing
 from ttagw.model import Fields, Reply
 
 LONGEST_PAUSE = 63
@@ -23,7 +23,19 @@ _LENGTH = -2
 class KnownHead:
     """What the head of an answer with a counted body said, but for what is in its holes."""
 
-    __slots__ = ("_fields", "_head", "_holes", "_length", "_places", "_raw", "_size", "_status", "_stencil")
+    __slots__ = (
+        "_fields",
+        "_head",
+        "_holes",
+        "_laid",
+        "_length",
+        "_lines",
+        "_places",
+        "_raw",
+        "_size",
+        "_status",
+        "_stencil",
+    )
 
     def __init__(
         self, head: bytes, raw: Fields, reply: Reply, length: int, holes: AbstractSet[int] = frozenset()
@@ -38,10 +50,14 @@ class KnownHead:
         self._holes = holes
         self._stencil: Stencil | None = None
         self._places: list[tuple[bytes, int]] = []
+        self._laid: Laid = (self._fields, lay(self._fields))
+        self._lines: Lines | None = None
         plan = RESPONSES.of(raw)
         if holes and holes <= plan.free | {plan.length} and len(plan.kept) == len(reply.fields):
             self._stencil = cut(head, raw, holes)
             self._places = [(raw[place][0], _place(plan, place)) for place in sorted(holes)]
+            varying = [place for _, place in self._places if place >= 0]
+            self._lines = Lines(self._fields, varying) if varying else None
 
     def wider(self, head: bytes, raw: Fields, reply: Reply, length: int) -> KnownHead | None:
         """What recognises this head as well, and those that differ from both in the same places; None: nothing does."""
@@ -60,7 +76,9 @@ class KnownHead:
             return self._fill(data)
         size = self._size
         if data.startswith(self._head) and len(data) - size == self._length:
-            return Reply(self._status, self._fields[:], data[size:])
+            reply = Reply(self._status, self._fields[:], data[size:])
+            reply.laid = self._laid
+            return reply
         return None
 
     def begins(self, data: bytes) -> bool:
@@ -74,15 +92,21 @@ class KnownHead:
         values, size = found
         length = self._length
         fields = self._fields[:]
+        varying = []
         for (name, place), value in zip(self._places, values, strict=True):
             if place >= 0:
                 fields[place] = (name, value)
+                varying.append(value)
             elif place == _LENGTH:
                 if not value.isdigit() or len(value) > _MOST_DIGITS:
                     return None
                 length = int(value)
         # A head without a body is for the parser: who knows what comes after it.
-        return Reply(self._status, fields, data[size:]) if len(data) - size == length and length else None
+        if len(data) - size != length or not length:
+            return None
+        reply = Reply(self._status, fields, data[size:])
+        reply.laid = self._laid if self._lines is None else (fields[:], self._lines.lay(varying))
+        return reply
 
 
 class AnswerMemory:

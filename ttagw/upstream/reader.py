@@ -21,6 +21,7 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 200
 MAX_INTERIM = 10
 
+_NO_FIELDS: Fields = []
 _USUAL_OPTIONS = (b"keep-alive", b"close")
 
 
@@ -62,7 +63,7 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._raw: Fields = []
-        self._parsed: Fields = []
+        self._parsed = _NO_FIELDS
         self._memory = AnswerMemory()
         self._head_request = self._http11 = False
         self._head_bytes = self._interim = self._silent = 0
@@ -95,6 +96,7 @@ class AnswerReader:
         self.phase = Phase.IDLE
         self.reply = None
         self.chunks = []
+        self._parsed = _NO_FIELDS
         if self._head_request:
             # llhttp cannot be told that an answer to HEAD has no body, so it waits for one.
             self._parser = HttpResponseParser(self)

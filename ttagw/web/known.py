@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from ttagw.core.headers import REQUESTS, TRUSTED_REQUESTS, Plan
-from ttagw.core.stencil import MOST_HOLES, Stencil, cut, differing
+from ttagw.core.headers import REQUESTS, TRUSTED_REQUESTS, Laid, Plan, lay
+from ttagw.core.stencil import MOST_HOLES, Lines, Stencil, cut, differing
 from ttagw.core.target import TargetError, canonical, split_target
 from ttagw.model import Exchange, Fields
 
@@ -32,6 +32,8 @@ class KnownHead:
         "_forwarded",
         "_holes",
         "_host",
+        "_laid",
+        "_lines",
         "_method",
         "_places",
         "_raw",
@@ -57,9 +59,13 @@ class KnownHead:
         plan = _plan(exchange, raw)
         self._stencil: Stencil | None = None
         self._places: list[tuple[bytes, int, int]] = []
+        self._laid: Laid = (self._fields, lay(self._fields))
+        self._lines: Lines | None = None
         if holes and holes <= plan.free and len(plan.kept) == len(exchange.fields):
             self._stencil = cut(end, raw, holes)
             self._places = [_place(plan, raw, place) for place in sorted(holes)]
+            varying = [field for _, field, _ in self._places if field >= 0]
+            self._lines = Lines(self._fields, varying) if varying else None
 
     def wider(self, exchange: Exchange, end: bytes, raw: Fields) -> KnownHead | None:
         """What recognises this head as well, and those that differ from both in the same places; None: nothing does."""
@@ -100,6 +106,7 @@ class KnownHead:
             return False
         exchange.method = self._method
         exchange.fields = self._fields[:]
+        exchange.laid = self._laid
         exchange.credentials = self._credentials
         exchange.authority = self._authority
         exchange.host = self._host
@@ -112,13 +119,17 @@ class KnownHead:
     def _fill(self, exchange: Exchange, values: list[bytes]) -> None:
         """Put what is in the holes where it belongs."""
         credentials = None
+        varying = []
         for (name, field, credential), value in zip(self._places, values, strict=True):
             if field >= 0:
                 exchange.fields[field] = (name, value)
+                varying.append(value)
             elif credential >= 0:
                 if credentials is None:
                     exchange.credentials = credentials = list(self._credentials or ())
                 credentials[credential] = (name, value)
+        if self._lines is not None:
+            exchange.laid = (exchange.fields[:], self._lines.lay(varying))
 
 
 class HeadMemory:
