@@ -41,7 +41,7 @@ format: $(VENV)/.test ## format the code, mend what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.run ## measure beside the peers that are installed (ARGS="--quick --only ttagw,haproxy", "--tokens", "--failures", "--costs")
+bench: $(VENV)/.run ## measure beside the peers that are installed (ARGS="--quick --only ttagw,haproxy", "--chain", "--accuracy", "--overload")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 echo: $(VENV)/.test ## 200,000 distinct requests over mixed, pipelined, aborted connections: every echo is checked

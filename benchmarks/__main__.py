@@ -13,28 +13,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from benchmarks import failures, jwt_token, resilience, token_costs
-from benchmarks.load import MAIN_ROW, ROWS, TOKEN_ROWS, TOKENS
+from benchmarks import accuracy, failures, jwt_token, overload, resilience, store_faults, token_costs, traffic_costs
+from benchmarks.chain import measure_chain
+from benchmarks.chain_peers import CHAIN_PEERS, PLAIN
+from benchmarks.load import MAIN_ROW, ROWS, TOKEN_ROWS, TOKENS, LoadError
 from benchmarks.origin import start_origin
-from benchmarks.peers import GATEWAY, HERE, PEERS, Peer
+from benchmarks.peers import GATEWAY, HERE, PEERS
 from benchmarks.process import NotReadyError
 from benchmarks.results import Results
 from benchmarks.rivals import FULL, QUICK, RIVALS
-from benchmarks.run import Run, Standing, direct, standing, verify
+from benchmarks.run import Run, direct, raise_every_one, verify
 from benchmarks.table import render
 from benchmarks.token_peers import OPEN, TOKEN_PEERS, verify_tokens
 from benchmarks.versions import versions
 
-PARTS = ("load", "tokens", "failures", "costs")
+PARTS = ("load", "tokens", "chain", "failures", "costs", "accuracy", "overload")
 POLLER = re.compile(r"([0-9.]+) % of a core +([0-9.]+) ms latest")
-NAMES = [*[peer.name for peer in PEERS], OPEN]
+NAMES = [*[peer.name for peer in PEERS], OPEN, *PLAIN]
+PHASES = 6
+"""Of overload, in one span."""
 PROGRAMS = {"wrk": "wrk", "nginx": "nginx", "taskset": "util-linux"}
 
 
@@ -48,25 +52,34 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--load", action="store_true", help="of all parts only rates, latency, memory, start")
     parser.add_argument("--tokens", action="store_true", help="only rates of those who check tokens, with 1,000")
     parser.add_argument("--failures", action="store_true", help="only instances that fail; at --rate, --rounds (1)")
-    parser.add_argument("--costs", action="store_true", help="only what an attempt, a token and checks cost")
+    parser.add_argument("--chain", action="store_true", help="only rates of those who have the whole chain on")
+    parser.add_argument("--costs", action="store_true", help="only what attempts, tokens, limits and checks cost")
+    parser.add_argument("--accuracy", action="store_true", help="only how exact limits are; for --span")
+    parser.add_argument("--overload", action="store_true", help="only ten times the capacity; six phases in --span")
+    parser.add_argument(
+        "--in-flight", type=int, default=overload.IN_FLIGHT, help=f"under overload ({overload.IN_FLIGHT})"
+    )
+    parser.add_argument("--span", type=float, help="seconds at fixed rates (60; quick 12)")
     parser.add_argument("--rate", type=float, default=2000.0, help="requests/s while instances fail (2000)")
     parsed = parser.parse_args(words)
     parsed.parts = [part for part in PARTS if getattr(parsed, part)] or list(PARTS)
     parsed.failure_rounds = parsed.rounds or 1
     parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)
     parsed.seconds = parsed.seconds or (2.0 if parsed.quick else 4.0)
+    parsed.span = parsed.span or (12.0 if parsed.quick else 60.0)
     names = parsed.only.split(",") if parsed.only else NAMES
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         parser.error(f"no such proxy: {', '.join(unknown)}")
     parsed.peers = [peer for peer in PEERS if peer.name in names]
     parsed.token_peers = [peer for peer in TOKEN_PEERS if peer.name in names]
+    parsed.chain_peers = [peer for peer in CHAIN_PEERS if peer.name in names]
     return parsed
 
 
 def obstacles(parts: Sequence[str]) -> list[str]:
     """What keeps this machine from measuring at all."""
-    needed = PROGRAMS if {"load", "tokens"} & {*parts} else {"taskset": PROGRAMS["taskset"]}
+    needed = PROGRAMS if {"load", "tokens", "chain"} & {*parts} else {"taskset": PROGRAMS["taskset"]}
     lacking = [package for program, package in needed.items() if not shutil.which(program)]
     found = [f"missing; to install: apt-get install {' '.join(lacking)}"] if lacking else []
     if (os.cpu_count() or 1) < 2:
@@ -97,32 +110,6 @@ def _revision() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def raise_every_one(
-    stack: ExitStack,
-    peers: list[Peer],
-    folder: Path,
-    port: int,
-    results: Results,
-    check: Callable[[Standing], None] = verify,
-) -> list[Standing]:
-    """Start and check each proxy that is installed; note the others."""
-    these = []
-    for peer in peers:
-        if missing := peer.missing():
-            results.absent[peer.name] = missing
-            continue
-        try:
-            it = stack.enter_context(standing(peer, folder / peer.name, port))
-            check(it)
-        except (NotReadyError, OSError) as fault:
-            results.faults.append(f"{peer.name} was not measured: {fault}")
-            continue
-        these.append(it)
-        say(f"{peer.name} answers ({peer.about})")
-        it.running.rest()
-    return these
-
-
 def say(text: str) -> None:
     """Progress, with the time."""
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
@@ -145,10 +132,16 @@ def measure(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
         measure_load(chosen, folder / "load", results)
     if "tokens" in chosen.parts and chosen.token_peers:
         measure_tokens(chosen, folder / "tokens", results)
+    if "chain" in chosen.parts and chosen.chain_peers:
+        measure_chain(chosen.chain_peers, chosen.rounds, chosen.seconds, folder / "chain", results, say)
     if "failures" in chosen.parts:
         measure_failures(chosen, folder / "failures", results)
     if "costs" in chosen.parts and GATEWAY in chosen.peers:
         measure_costs(results)
+    if "accuracy" in chosen.parts and GATEWAY in chosen.peers:
+        measure_accuracy(chosen.span, folder / "accuracy", results)
+    if "overload" in chosen.parts and GATEWAY in chosen.peers:
+        measure_overload(chosen.span / PHASES, chosen.in_flight, folder, results)
 
 
 def measure_failures(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
@@ -174,6 +167,8 @@ def measure_costs(results: Results) -> None:
     results.costs = resilience.measure()
     say("a token without sockets")
     results.token_costs = token_costs.measure()
+    say("limits, classes, admission, guard without sockets")
+    results.traffic_costs = traffic_costs.measure()
     say("2,000 instances checked each 10 s")
     command = [sys.executable, "-m", "benchmarks.poller", "--kinds", "http"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, check=False)
@@ -182,6 +177,33 @@ def measure_costs(results: Results) -> None:
         results.faults.append(f"the poller: {(done.stderr or done.stdout).strip()[-200:]}")
     else:
         results.poller = {"percent": float(found[1]), "latest": float(found[2]) / 1000}
+
+
+def measure_accuracy(span: float, folder: Path, results: Results) -> None:
+    """How exact limits are."""
+    for found in accuracy.run(folder, span, say):
+        if isinstance(found, accuracy.Accuracy):
+            results.accuracy.append(found)
+        elif isinstance(found, float):
+            results.waited = found
+        else:
+            results.faults.append(found)
+
+
+def measure_overload(phase: float, in_flight: int, folder: Path, results: Results) -> None:
+    """Ten times what a service can do, and a Redis that fails meanwhile."""
+    try:
+        results.overload = overload.run(folder / "overload", phase, in_flight, say)
+    except (NotReadyError, LoadError, OSError) as fault:
+        results.faults.append(f"overload: {fault}")
+    if not shutil.which("redis-server"):
+        results.absent["redis"] = "apt-get install redis-server"
+        return
+    for found in store_faults.run(folder / "store", phase, in_flight, say):
+        if isinstance(found, str):
+            results.faults.append(found)
+        else:
+            results.store_faults.append(found)
 
 
 def measure_load(chosen: argparse.Namespace, folder: Path, results: Results) -> None:
@@ -193,7 +215,7 @@ def measure_load(chosen: argparse.Namespace, folder: Path, results: Results) -> 
         stack.callback(origin.running.stop)
         base = direct(origin)
         verify(base)
-        these = raise_every_one(stack, chosen.peers, folder, origin.port, results)
+        these = raise_every_one(stack, chosen.peers, folder, origin, results, say)
         results.peers = [f"{it.peer.name}: {it.peer.about}" for it in these]
         if not these:
             raise NotReadyError("; ".join(results.faults) or "none of the chosen proxies is installed")
@@ -219,7 +241,7 @@ def measure_tokens(chosen: argparse.Namespace, folder: Path, results: Results) -
         origin = start_origin(folder)
         stack.callback(origin.running.stop)
         check = partial(verify_tokens, tokens=tokens, bad=bad)
-        these = raise_every_one(stack, chosen.token_peers, folder, origin.port, results, check)
+        these = raise_every_one(stack, chosen.token_peers, folder, origin, results, say, check)
         results.compared = [f"{it.peer.name}: {it.peer.about}" for it in these]
         if these:
             results.versions = versions()

@@ -106,8 +106,11 @@ class Instance:
             answer = (GOOD_ANSWER, BAD_ANSWER, HALF)[self.mode]
         else:
             answer = BAD_ANSWER if self.mode == BAD else GOOD_ANSWER
-        self._due.append((now + DELAY, client, answer))
+        self._put_off(now, client, answer)
         return data[end:]
+
+    def _put_off(self, now: float, client: socket.socket, answer: bytes) -> None:
+        self._due.append((now + DELAY, client, answer))
 
     def _answer(self, _due: float, client: socket.socket, answer: bytes) -> None:
         if client.fileno() < 0:

@@ -45,6 +45,7 @@ TOKEN_ROWS = (
     Row("300 B, 64 connections, 1,000 tokens", SMALL, 64, 300, kind="tokens"),
     Row("300 B, 64 connections, 1,000 tokens, no two answers' heads alike", FRESH, 64, 300, kind="tokens"),
 )
+CHAIN_ROW = Row("the whole chain, 300 B, 64 connections, 1,000 tokens", SMALL, 64, 300, kind="tokens")
 
 
 class LoadError(Exception):

@@ -15,6 +15,8 @@ MIDDLE = "/api/v1/players/65536"
 LARGE = "/api/v1/players/1048576"
 GIGABYTE = "/api/v1/players/1073741824"
 UPLOAD = "/api/v1/players/upload"
+WHICH = "/api/v1/players/which"
+"""Answers with the port that was asked."""
 SIZES = {SMALL: 300, FRESH: 300, MIDDLE: 64 << 10, LARGE: 1 << 20, GIGABYTE: 1 << 30}
 
 # An upload is read into memory to its end (client_body_buffer_size; buffering is on), and only then is a server of
@@ -32,8 +34,11 @@ http {{
   server {{ listen unix:{folder}/done.sock; return 204; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{second} backlog=4096;
     root {folder}/files;
     location = {fresh} {{ add_header X-Served $request_id; }}
+    location = /health {{ return 200; }}
+    location = {which} {{ return 200 $server_port; }}
     location = {upload} {{
       client_max_body_size 0; client_body_buffer_size 2m;
       proxy_pass http://done; proxy_http_version 1.1; proxy_set_header Connection "";
@@ -46,10 +51,11 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The running service."""
+    """The running service; `second` is another port of it, for those who balance."""
 
     port: int
     running: Running
+    second: int
 
 
 def start_origin(folder: Path) -> Origin:
@@ -57,7 +63,7 @@ def start_origin(folder: Path) -> Origin:
 
     Raises NotReadyError.
     """
-    port = free_port()
+    port, second = free_port(), free_port()
     for path, size in SIZES.items():
         file = folder / "files" / path.removeprefix("/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,9 +74,10 @@ def start_origin(folder: Path) -> Origin:
                 stream.truncate(size)  # a hole: nothing is read from a disk
     configuration = folder / "origin.conf"
     user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(TEMPLATE.format(folder=folder, port=port, upload=UPLOAD, fresh=FRESH, user=user))
+    paths = {"upload": UPLOAD, "fresh": FRESH, "which": WHICH}
+    configuration.write_text(TEMPLATE.format(folder=folder, port=port, second=second, user=user, **paths))
     running = start(
         "origin", ["nginx", "-e", str(folder / "origin-error.log"), "-c", str(configuration)], LOAD_CORE, folder
     )
     wait_ready(running, lambda: answers(port, SMALL))
-    return Origin(port, running)
+    return Origin(port, running, second)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import jwt_token, templates
 from benchmarks.process import free_port
@@ -22,11 +23,12 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a proxy is to run: its folder for files, the port to listen on, the port of the origin."""
+    """Where a proxy is to run: its folder for files, the port to listen on, the port of the origin and another one."""
 
     folder: Path
     port: int
     origin: int
+    second: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,27 @@ def needs(program: str, advice: str) -> Callable[[], str]:
 def write(place: Place, name: str, template: str, **values: object) -> str:
     """Fill a template into a file of the place; `<<name>>` stands for a value."""
     text = template
-    for key, value in {"folder": place.folder, "port": place.port, "origin": place.origin, **values}.items():
+    about: dict[str, object] = {"folder": place.folder, "port": place.port, "origin": place.origin}
+    about |= {"second": place.second, "others": "", "backend": "", **values}
+    for key, value in about.items():
         text = text.replace(f"<<{key}>>", str(value))
     path = place.folder / name
     path.write_text(text)
     return str(path)
 
 
-def gateway(place: Place, callers: str = templates.EVERYBODY, issuers: str = "") -> list[str]:
-    """The gateway, by the command that the README gives; `callers` says who may, `issuers` by whose tokens."""
+def gateway(place: Place, callers: str = templates.EVERYBODY, issuers: str = "", others: str = "") -> list[str]:
+    """The gateway, by the command that the README gives; `callers` says who may, `issuers` by whose tokens, `others`
+    which instances there are beside the first."""
     admin = free_port()
     (place.folder / "admin-port").write_text(str(admin))
-    path = write(place, "ttagw.toml", templates.TTAGW, admin=admin, callers=callers, issuers=issuers)
-    return [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "ttagw", "--config", path]
+    values = {"admin": admin, "callers": callers, "issuers": issuers, "others": others}
+    return twistd(write(place, "ttagw.toml", templates.TTAGW, **values))
+
+
+def twistd(configuration: str) -> list[str]:
+    """The command that starts the gateway with this file."""
+    return [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "ttagw", "--config", configuration]
 
 
 def nginx(place: Place) -> list[str]:
@@ -96,7 +106,12 @@ def envoy_binary() -> str:
 
 def envoy(place: Place) -> list[str]:
     """Envoy with one worker and no log."""
-    path = write(place, "envoy.json", json.dumps(templates.envoy(place.port, place.origin)))
+    return run_envoy(place, templates.envoy(place.port, place.origin))
+
+
+def run_envoy(place: Place, bootstrap: dict[str, Any]) -> list[str]:
+    """The command that starts Envoy with this."""
+    path = write(place, "envoy.json", json.dumps(bootstrap))
     return [envoy_binary(), "--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c", path]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -42,7 +43,8 @@ class Running:
     def _signal(self, number: signal.Signals) -> None:
         if self.process.poll() is None:
             for each in family(self.process.pid):
-                os.kill(each, number)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, number)
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL after 10 s."""
@@ -133,7 +135,9 @@ def family(pid: int) -> list[int]:
     found = [pid]
     for each in found:
         for thread in Path(f"/proc/{each}/task").glob("*/children"):
-            found += [int(word) for word in thread.read_text().split()]
+            # A thread may have ended since it was listed.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += [int(word) for word in thread.read_text().split()]
     return found
 
 

@@ -7,10 +7,14 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+from benchmarks.accuracy import Accuracy
 from benchmarks.load import Sample
 from benchmarks.outcome import Outcome
+from benchmarks.overload import Overload
 from benchmarks.resilience import Costs
+from benchmarks.store_faults import StoreFault
 from benchmarks.token_costs import TokenCosts
+from benchmarks.traffic_costs import TrafficCosts
 
 DIRECT = "direct"
 
@@ -30,9 +34,17 @@ class Results:
     failures: list[Outcome] = field(default_factory=list)
     costs: Costs | None = None
     token_costs: TokenCosts | None = None
+    traffic_costs: TrafficCosts | None = None
     versions: dict[str, str] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)
     """What each proxy that was measured with tokens does with them."""
+    chained: list[str] = field(default_factory=list)
+    """What each proxy that was measured with the whole chain does."""
+    accuracy: list[Accuracy] = field(default_factory=list)
+    waited: float | None = None
+    """Per cent of requests that waited for Redis."""
+    overload: Overload | None = None
+    store_faults: list[StoreFault] = field(default_factory=list)
     poller: dict[str, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -87,6 +99,12 @@ class Results:
             "failures": [asdict(each) for each in self.failures],
             "attempt_microseconds": asdict(self.costs) if self.costs else None,
             "token_microseconds": asdict(self.token_costs) if self.token_costs else None,
+            "traffic_microseconds": asdict(self.traffic_costs) if self.traffic_costs else None,
+            "chained": self.chained,
+            "accuracy": [asdict(each) for each in self.accuracy],
+            "waited_for_redis_percent": self.waited,
+            "overload": asdict(self.overload) if self.overload else None,
+            "store_faults": [asdict(each) for each in self.store_faults],
             "poller": self.poller,
             "faults": self.faults,
         }

@@ -6,7 +6,7 @@ import http.client
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,13 +62,13 @@ def direct(origin: Origin) -> Standing:
 
 
 @contextmanager
-def standing(peer: Peer, folder: Path, origin_port: int) -> Iterator[Standing]:
+def standing(peer: Peer, folder: Path, origin_port: int, second: int = 0) -> Iterator[Standing]:
     """Start a proxy and wait until it is ready; it ends with the block.
 
     Raises NotReadyError.
     """
     folder.mkdir(parents=True)
-    place = Place(folder, free_port(), origin_port)
+    place = Place(folder, free_port(), origin_port, second)
     running = start(peer.name, peer.command(place), PROXY_CORE, folder, dict(peer.environ))
     try:
         if peer.ready_path:
@@ -96,6 +96,33 @@ def verify(it: Standing) -> None:
             raise NotReadyError(f"an upload was answered with {status}")
     except (OSError, http.client.HTTPException) as fault:
         raise NotReadyError(f"it did not answer: {fault}") from fault
+
+
+def raise_every_one(
+    stack: ExitStack,
+    peers: Sequence[Peer],
+    folder: Path,
+    origin: Origin,
+    results: Results,
+    say: Callable[[str], None],
+    check: Callable[[Standing], None] = verify,
+) -> list[Standing]:
+    """Start and check each proxy that is installed; note the others."""
+    these = []
+    for peer in peers:
+        if missing := peer.missing():
+            results.absent[peer.name] = missing
+            continue
+        try:
+            it = stack.enter_context(standing(peer, folder / peer.name, origin.port, origin.second))
+            check(it)
+        except (NotReadyError, OSError) as fault:
+            results.faults.append(f"{peer.name} was not measured: {fault}")
+            continue
+        these.append(it)
+        say(f"{peer.name} answers ({peer.about})")
+        it.running.rest()
+    return these
 
 
 class Run:

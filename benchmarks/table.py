@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from benchmarks.load import ROWS, TOKEN_ROWS, Row
+from benchmarks.accuracy import HOT_RATE
+from benchmarks.chain_peers import ABOUT_CHAIN
+from benchmarks.load import CHAIN_ROW, ROWS, TOKEN_ROWS, Row
 from benchmarks.outcome import Outcome
+from benchmarks.overload import CAPACITY, SLOTS
 from benchmarks.results import DIRECT, Results
 from benchmarks.targets import US, targets
 from benchmarks.token_peers import ABOUT_TOKENS, OPEN
@@ -42,6 +45,9 @@ def render(results: Results) -> str:
         parts += [_section("Idle keep-alive connections"), grid(["proxy", "KiB each"], idle)]
     if results.compared:
         parts += _tokens(results)
+    if results.chained:
+        parts += _chain(results)
+    parts += _policies(results)
     if results.failures:
         parts += [_section(_failing(results)), _failures(results.failures)]
     if results.costs:
@@ -50,6 +56,10 @@ def render(results: Results) -> str:
     if results.token_costs:
         rows = results.token_costs.rows()
         parts += [_section("A token without sockets (CPU µs a request)"), grid(["what", "best", "median"], rows)]
+    if results.traffic_costs:
+        rows = results.traffic_costs.rows()
+        title = "Limits, classes, admission without sockets (CPU µs a request)"
+        parts += [_section(title), grid(["what", "best", "median"], rows)]
     parts += [
         _section("How good"),
         grid(["demand", "bound", "measured", ""], [each.cells() for each in targets(results)]),
@@ -70,8 +80,62 @@ def _tokens(results: Results) -> list[str]:
             more = results.cpu_over(row.name, US, OPEN)
             if more is not None:
                 parts.append(f"CPU of {US} for a request with a token over one without: {more:+.1f} µs")
-    parts += [_section(f"What was compared: {ABOUT_TOKENS}"), "\n".join(f"* {each}" for each in results.compared)]
-    parts.append("Versions: " + ", ".join(f"{name} {version}" for name, version in results.versions.items()))
+    return [*parts, *_compared(ABOUT_TOKENS, results.compared, results)]
+
+
+def _chain(results: Results) -> list[str]:
+    """The row with everything on."""
+    parts = [_section(CHAIN_ROW.name)]
+    if CHAIN_ROW.name in results.samples:
+        parts.append(_rates(results, CHAIN_ROW))
+    return [*parts, *_compared(ABOUT_CHAIN, results.chained, results)]
+
+
+def _compared(title: str, these: Sequence[str], results: Results) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    return [_section(f"What was compared: {title}"), "\n".join(f"* {each}" for each in these), f"Versions: {versions}"]
+
+
+def _policies(results: Results) -> list[str]:
+    """How exact limits are, and what overload does."""
+    parts = []
+    if results.accuracy:
+        header = [
+            "limit, offered",
+            "requests",
+            "let through",
+            "expected",
+            "off by %",
+            "bound",
+            "over",
+            "late ms",
+            "others",
+            "",
+        ]
+        rows = [each.cells() for each in results.accuracy]
+        parts += [_section("Limits at fixed rates (open loop, a key each)"), grid(header, rows)]
+        if results.waited is not None:
+            parts.append(f"Waited for Redis at {HOT_RATE:,} requests/s for one key: {results.waited:.2f} %")
+    if results.overload:
+        title = f"Overload: a service that can do {CAPACITY:g} requests/s, {SLOTS} at once"
+        parts += [_section(title), grid(["what", "measured"], results.overload.rows())]
+    if results.store_faults:
+        header = [
+            "Redis",
+            "requests",
+            "before",
+            "in it",
+            "after",
+            "well, in it",
+            "well, after",
+            "longest",
+            "more",
+            "sent late",
+            "wrong",
+        ]
+        rows = [each.cells() for each in results.store_faults]
+        title = "Redis fails under load (p99.9 in ms; well: at that time of a run in which nothing happened to it)"
+        parts += [_section(title), grid(header, rows)]
     return parts
 
 

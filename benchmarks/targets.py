@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.load import LARGE_ROW, MAIN_ROW, TOKEN_ROWS
+from benchmarks.accuracy import ALONE, ERROR_ALONE, ERROR_TOGETHER, SLACK, TOGETHER
+from benchmarks.load import CHAIN_ROW, LARGE_ROW, MAIN_ROW, TOKEN_ROWS
 from benchmarks.results import Results
+from benchmarks.store_faults import CONTROL
 
 SMALL, LARGE = MAIN_ROW.name, LARGE_ROW.name
 US = "ttagw"
@@ -61,7 +63,51 @@ def targets(results: Results) -> list[Target]:
         Target("2,000 instances checked each 10 s, of a core", poller.get("percent"), 5.0, "%"),
         Target("the latest of those checks", poller.get("latest"), 1.0, "s"),
         Target("POSTs that came twice while instances failed", sum(twice) if twice else None, 0.0, ""),
+        *_chain(results),
+        *_limits(results),
+        *_overload(results),
     ]
+
+
+def _chain(results: Results) -> Iterator[Target]:
+    """With everything on."""
+    row = CHAIN_ROW.name
+    for other, name, bound in (
+        ("haproxy", "HAProxy doing the same", 1.3),
+        ("envoy", "Envoy doing the same", 1.0),
+        ("haproxy-plain", "HAProxy plain", 0.38),
+    ):
+        yield Target(f"{row}, of {name}", results.ratio(row, US, other), bound, "x", floor=True)
+
+
+def _limits(results: Results) -> Iterator[Target]:
+    costs = results.traffic_costs
+    one = costs.one_limit if costs else None
+    yield Target("a limit: checked in this process", one[0] if one else None, 2.0, "µs")
+    for setup, bound in ((ALONE, ERROR_ALONE), (TOGETHER, ERROR_TOGETHER)):
+        these = [each for each in results.accuracy if each.setup == setup]
+        worst = max((abs(each.error) for each in these), default=None)
+        yield Target(f"limits, {setup}: off by", worst, bound, "%")
+        over = max((max(0.0, each.over) for each in these), default=None)
+        slack = f" and its slack of {SLACK:.0%}" if setup == TOGETHER else ""
+        yield Target(f"limits, {setup}: requests over the law{slack}", over, 0.0, "")
+    yield Target("requests that waited for Redis at 1,000/s for a key", results.waited, 1.0, "%")
+
+
+def _overload(results: Results) -> Iterator[Target]:
+    found = results.overload
+    lost = sum(found.crisis_lost.values()) if found else None
+    yield Target("crisis p99 at 10 x capacity, of unloaded", found.crisis_ratio if found else None, 2.0, "x")
+    yield Target("crisis requests lost", lost, 0.0, "")
+    yield Target("goodput at 10 x capacity, of the peak", found.goodput_share if found else None, 90.0, "%", floor=True)
+    yield Target("back to normal after overload", found.back if found else None, 5.0, "s")
+    share = found.flood_share if found else None
+    yield Target("goodput of others in a crisis flood", share, 50.0, "%", floor=True)
+    faults = [each for each in results.store_faults if each.fault != CONTROL.name]
+    waits = [each.wait for each in faults]
+    yield Target("p99.9 with Redis away, more than with it", max(waits, default=None), 50.0, "ms")
+    wrong = [each.wrong_5xx for each in faults]
+    yield Target("wrong 5xx with Redis away", sum(wrong) if wrong else None, 0.0, "")
 
 
 def _with_tokens(results: Results) -> Iterator[Target]:

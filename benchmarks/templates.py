@@ -25,7 +25,7 @@ idle_timeout = "60s"
 access = "<<folder>>/access.log"
 
 [services.player-experience]
-instances = ["http://127.0.0.1:<<origin>>"]
+instances = ["http://127.0.0.1:<<origin>>"<<others>>]
 
 [services.authentication]
 instances = ["http://127.0.0.1:<<origin>>"]
@@ -135,6 +135,7 @@ frontend public
 <<checks>>
   default_backend origin
 backend origin
+<<backend>>
   server one 127.0.0.1:<<origin>> pool-max-conn 256
 """
 
@@ -185,9 +186,15 @@ ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 TOKENS = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
-def envoy(port: int, origin: int, filters: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Envoy's bootstrap, with `filters` before its router; its circuit breaker is opened wide enough for 1,000
-    connections."""
+def envoy(
+    port: int,
+    *origins: int,
+    filters: Sequence[Mapping[str, Any]] = (),
+    public: Mapping[str, Any] | None = None,
+    upstream: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Envoy's bootstrap, with `filters` before its router, and more about its listener (`public`) and its cluster
+    (`upstream`); its circuit breaker is opened wide enough for 1,000 connections."""
     routes = {
         "name": "all",
         "virtual_hosts": [
@@ -203,6 +210,7 @@ def envoy(port: int, origin: int, filters: Sequence[Mapping[str, Any]] = ()) -> 
         "stat_prefix": "public",
         "route_config": routes,
         "http_filters": [*filters, {"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
+        **(public or {}),
     }
     listener = {
         "name": "public",
@@ -219,13 +227,14 @@ def envoy(port: int, origin: int, filters: Sequence[Mapping[str, Any]] = ()) -> 
         "circuit_breakers": {"thresholds": [thresholds]},
         "load_assignment": {
             "cluster_name": "origin",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(origin)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(origin)}} for origin in origins]}],
         },
+        **(upstream or {}),
     }
     return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
 
 
-def envoy_tokens(issuer: str, audience: str, keys: str, cache: int) -> dict[str, Any]:
+def envoy_tokens(issuer: str, audience: str, keys: str, cache: int, **more: object) -> dict[str, Any]:
     """Envoy's filter that lets only good tokens through, with room for `cache` of them in its cache."""
     provider = {
         "issuer": issuer,
@@ -233,6 +242,7 @@ def envoy_tokens(issuer: str, audience: str, keys: str, cache: int) -> dict[str,
         "local_jwks": {"filename": keys},
         "require_expiration": True,
         "jwt_cache_config": {"jwt_cache_size": cache},
+        **more,
     }
     rules = [{"match": {"prefix": "/"}, "requires": {"provider_name": "tta"}}]
     return {

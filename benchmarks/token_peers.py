@@ -8,13 +8,12 @@ of which the gateway does beside it. The two with a cache of verified tokens hav
 from __future__ import annotations
 
 import http.client
-import json
 from collections.abc import Iterable, Mapping
 
 from benchmarks import jwt_token, templates
 from benchmarks.load import TOKENS
 from benchmarks.origin import SIZES, SMALL
-from benchmarks.peers import GATEWAY, Peer, Place, envoy_binary, gateway, needs, write
+from benchmarks.peers import GATEWAY, Peer, Place, envoy_binary, gateway, needs, run_envoy, write
 from benchmarks.process import ADDRESS, NotReadyError
 from benchmarks.run import Standing
 
@@ -25,7 +24,8 @@ REFUSALS = (401, 403)
 """Envoy refuses another's audience with 403."""
 
 
-def _filled(template: str, **more: object) -> str:
+def filled(template: str, **more: object) -> str:
+    """The template with what there is to say about tokens."""
     text = template
     values = {"issuer": jwt_token.ISSUER, "audience": jwt_token.AUDIENCE, "algorithm": jwt_token.ALGORITHM, **more}
     for name, value in values.items():
@@ -36,12 +36,12 @@ def _filled(template: str, **more: object) -> str:
 def gateway_tokens(place: Place) -> list[str]:
     """The gateway, open to two roles."""
     keys = jwt_token.write_key_set(place.folder)
-    return gateway(place, templates.CALLERS, _filled(templates.ISSUERS, keys=keys, cache=CACHE))
+    return gateway(place, templates.CALLERS, filled(templates.ISSUERS, keys=keys, cache=CACHE))
 
 
 def haproxy_tokens(place: Place) -> list[str]:
     """HAProxy as its manual has it for tokens."""
-    checks = _filled(templates.HAPROXY_TOKENS, key=jwt_token.write_public_key(place.folder))
+    checks = filled(templates.HAPROXY_TOKENS, key=jwt_token.write_public_key(place.folder))
     return ["haproxy", "-db", "-f", write(place, "haproxy.cfg", templates.HAPROXY, checks=checks)]
 
 
@@ -49,8 +49,7 @@ def envoy_tokens(place: Place) -> list[str]:
     """Envoy with its filter for tokens and the cache of that."""
     keys = str(jwt_token.write_key_set(place.folder))
     checks = templates.envoy_tokens(jwt_token.ISSUER, jwt_token.AUDIENCE, keys, CACHE)
-    path = write(place, "envoy.json", json.dumps(templates.envoy(place.port, place.origin, [checks])))
-    return [envoy_binary(), "--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c", path]
+    return run_envoy(place, templates.envoy(place.port, place.origin, filters=[checks]))
 
 
 TOKEN_PEERS = (

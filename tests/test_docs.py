@@ -93,7 +93,7 @@ def reasons_in(source: str) -> Iterator[str]:
 
 def modules() -> list[Path]:
     """The modules that carry requests."""
-    folders = ("admin", "attempt", "auth", "core", "layers", "upstream", "web")
+    folders = ("abuse", "admin", "attempt", "auth", "core", "layers", "upstream", "web")
     named = [path for folder in folders for path in sorted((ROOT / "ttagw" / folder).rglob("*.py"))]
     single = ("pipeline.py", "tree.py", "registry/directory.py")
     return [*named, *[ROOT / "ttagw" / each for each in single]]
@@ -191,6 +191,7 @@ def test_the_fields_of_the_access_log_are_in_the_manual() -> None:
     tried_out = exchange()
     tried_out.dry_run = "role_missing"
     tried_out.access = ("break_glass", "1")
+    tried_out.bypass = "breaker"
     log.record(tried_out, 0.001)
     log.flush()
     text = page("seeing")

@@ -185,6 +185,7 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
         labels = {name for sample in samples for name, _ in sample[1:]}
         assert labels <= {
             "route",
+            "class",
             "method",
             "status",
             "reason",
@@ -199,6 +200,8 @@ async def test_the_admin_side_tells_what_happened(tmp_path: Path, upstream: tupl
             "what",
             "store",
             "operation",
+            "by",
+            "limit",
         }
 
 
@@ -266,7 +269,7 @@ async def test_log_files_that_were_moved_are_opened_again(tmp_path: Path, upstre
 
 def test_observe_is_outermost_so_that_nothing_escapes_it(tmp_path: Path) -> None:
     gateway = Gateway(reactor, configured(tmp_path, 9))
-    stack = layers(configured(tmp_path, 9), gateway.metrics, gateway.access, gateway.identities)
+    stack = layers(configured(tmp_path, 9), gateway.metrics, gateway.access, gateway.identities, gateway.traffic)
     assert isinstance(stack[0], Observe)
     assert [type(each) for each in stack].index(Bounds) > 0
 

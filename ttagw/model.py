@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ttagw.core.classes import TrafficClass
+from ttagw.core.headers import Laid
 
 if TYPE_CHECKING:
     from ttagw.core.forwarded import Peer
@@ -133,13 +134,15 @@ class Reply:
     `length` is the number of body bytes, or `UNKNOWN`; for HEAD and 304 what a GET would have had, or `UNKNOWN`.
     """
 
-    __slots__ = ("body", "fields", "length", "reason", "status")
+    __slots__ = ("body", "fields", "laid", "length", "reason", "status")
 
     def __init__(
         self, status: int, fields: Fields, body: bytes | None = None, length: int = UNKNOWN, reason: str = ""
     ) -> None:
         self.status = status
         self.fields = fields
+        self.laid: Laid | None = None
+        """What the fields were when they were made, written already."""
         self.body = body
         self.length = length if body is None else len(body)
         self.reason = reason
@@ -178,12 +181,18 @@ class Work(Protocol):
         """The client has left, or something has answered already."""
 
 
+_NORMAL = TrafficClass.NORMAL
+"""Looked up once: that costs more than ten attributes."""
+
+
 class Exchange:
     """One request and what becomes of it. Times are monotonic seconds; `arrived` is wall-clock for the log."""
 
     __slots__ = (
         "access",
+        "admitted",
         "authority",
+        "awaited",
         "body",
         "bypass",
         "bytes_out",
@@ -196,11 +205,13 @@ class Exchange:
         "failed",
         "fields",
         "forwarded",
+        "helped",
         "host",
         "id",
         "identity",
         "instance",
         "keep_alive",
+        "laid",
         "length",
         "max_body",
         "method",
@@ -239,6 +250,8 @@ class Exchange:
         self.authority = b""
         self.fields: Fields = []
         """The end-to-end fields that go on to a service, in their order and spelling."""
+        self.laid: Laid | None = None
+        """What the fields were when they were read, written already."""
         self.credentials: Fields | None = None
         """What says who is asking, with lower-case names, in the order in which it came; shared: read only."""
         self.identity: Identity | None = None
@@ -259,12 +272,18 @@ class Exchange:
         self.body = NO_BODY
         self.max_body = 0
         self.route: Route
-        self.rank = TrafficClass.NORMAL
+        self.rank = _NORMAL
         """Its traffic class, as far as is known by now; what raises it compares, so that the highest wins."""
         self.bypass = ""
         """What would have refused it, were it not for its class: fixed tokens, with commas between them."""
+        self.admitted: tuple[int, str, float] | None = None
+        """The places that it holds: its class and user when it got them, and when it did (0: nobody asks)."""
+        self.awaited = False
+        """Whether one of them is a place among those who wait for an answer of the same service."""
         self.respite = 0.0
         """Seconds for which its connection is not read after the answer: whoever is refused may come back slower."""
+        self.helped = False
+        """Whether it got a safe answer in place of an error."""
         self.params: tuple[bytes, ...] = ()
         self.rest = b""
         self.entered = 0

@@ -71,6 +71,7 @@ class Route:
     """
 
     __slots__ = (
+        "crisis",
         "enters",
         "fallback",
         "forward",
@@ -95,6 +96,8 @@ class Route:
         self.rank = TrafficClass.NORMAL
         """The class that its requests have at the least."""
         self.fallback: SafeAnswer | None = None
+        self.crisis: SafeAnswer | None = None
+        """What stands in for failures of its requests of the class crisis, where nothing does for all of them."""
         self.help: SafeAnswer | None = None
         """What offers help beside errors where nothing stands in for them."""
         self.enters: tuple[Enter | None, ...] = ()

@@ -48,12 +48,14 @@ from ttagw.traffic import Traffic
 from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings as UpstreamSurroundings
 from ttagw.upstream.build import build_service, pool_metrics
+from ttagw.upstream.pool import kept_of
 from ttagw.web.fallback import Fallback
 from ttagw.web.render import render
 from ttagw.web.site import GatewaySite
 from ttagw.wire.accepting import Accepting
 from ttagw.wire.clock import use_monotonic
 from ttagw.wire.deadlines import Deadlines
+from ttagw.wire.door import before_tls
 from ttagw.wire.names import names_of_machine
 
 FLUSH = 0.2
@@ -92,7 +94,7 @@ def layers(
 
 def outermost(metrics: Metrics, access: AccessLog, traffic: Traffic) -> list[Layer]:
     """What requests pass that no route answers, too."""
-    return [Observe(metrics, access, time.monotonic), *traffic.abuse.layers()]
+    return [Observe(metrics, access, time.monotonic, traffic.classes.ended), *traffic.abuse.layers()]
 
 
 class Gateway(MultiService):
@@ -171,7 +173,9 @@ class Gateway(MultiService):
         tree = Tree(Table(routes), nowhere, asterisk, conditional=any(each.headers for each in config.routes))
         ids = UUID7(lambda: time.time_ns() // 1_000_000, os.urandom)
         trust = Trust(config.gateway.trusted_proxies)
-        return GatewaySite(tree, self.pipeline, nowhere, config.http, trust, ids, self.deadlines, time.monotonic)
+        site = GatewaySite(tree, self.pipeline, nowhere, config.http, trust, ids, self.deadlines, time.monotonic)
+        site.gate = self.traffic.abuse.gate
+        return site
 
     def _route(self, config: RouteConfig) -> Route:
         if config.split:
@@ -189,9 +193,11 @@ class Gateway(MultiService):
         route.rank = CLASSES[config.traffic_class]
         services = [self._config.services[name] for name in (config.split or (config.service,))]
         route.fallback = next((self.fallbacks[each.fallback] for each in services if each.fallback), None)
+        # Whatever somebody in a crisis asks for, they are not left with an error.
+        route.crisis = route.fallback or next(iter(self.fallbacks.values()), None)
         if config.login:
             # Who cannot sign in can reach nothing else here, whatever service would have helped.
-            route.help = route.fallback or next(iter(self.fallbacks.values()), None)
+            route.help = route.crisis
         return route
 
     def _keys(self) -> Keys | None:
@@ -199,9 +205,12 @@ class Gateway(MultiService):
         return keys_from(self._reactor, path) if path else None
 
     def _guard(self, port: Any, served: Any) -> None:
-        places = sum([len(each.instances) for each in self.upstreams.values()]) * self._config.upstream.max_connections
+        most = self._config.upstream.max_connections
+        places = sum([len(each.instances) for each in self.upstreams.values()]) * (most + kept_of(most))
         # The admin side must be seen when clients have to wait.
         self.accepting.guard(port, FEW_FILES + places if served is self.site else FEW_FILES)
+        if served is self.site:
+            before_tls(port, self.site.refuses)
 
     # Life
 

@@ -10,6 +10,7 @@ from ttagw.attempt import Attempt, Instance
 from ttagw.attempt.hedge import HedgedAttempt
 from ttagw.config.services import Breaker as BreakerSettings
 from ttagw.core.breaker import State
+from ttagw.core.classes import TrafficClass
 from ttagw.errors import GatewayError, UpstreamClosedError
 from ttagw.model import Exchange
 from ttagw.pipeline import Pipeline
@@ -53,10 +54,17 @@ class Up:
         instance.guarded = after not in (State.CLOSED, State.FORCED_CLOSED)
 
     def ask(
-        self, method: bytes = b"GET", *, length: int = 0, hedge: float = 0.0, **more: Any
+        self,
+        method: bytes = b"GET",
+        *,
+        length: int = 0,
+        hedge: float = 0.0,
+        rank: TrafficClass = TrafficClass.NORMAL,
+        **more: Any,
     ) -> tuple[Exchange, RecordingSink, Attempt]:
         sink = RecordingSink()
         made = exchange(method, sink=sink, length=length, **more)
+        made.rank = rank
         made.on_end.append(lambda ended: self.ends.update((id(ended),)))
         sink.over = lambda: self.pipeline.end(made)
         attempt = Attempt(self.pipeline, made, self.service, b"/up")

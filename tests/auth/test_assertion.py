@@ -12,6 +12,7 @@ from twisted.logger import globalLogPublisher
 from ttagw.auth.assertion import LIFE, About, Assertions
 from ttagw.auth.secret import LOOK_EVERY, SecretFile
 from ttagw.config.faults import ConfigError
+from ttagw.core.classes import TrafficClass
 from ttagw.core.identity import Identity
 from ttagw.testing import Clock, exchange, route
 
@@ -73,9 +74,11 @@ def test_what_is_not_known_is_left_out(file: Path) -> None:
     assert not {"sub", "aud"} & claims.keys()
 
 
-def test_the_class_is_that_of_the_route(file: Path) -> None:
-    assertions = Assertions(SecretFile(str(file), Clock()), {"r": About("crisis")}, lambda: WALL)
-    text = assertions.make(exchange())
+def test_the_class_is_that_of_the_request(file: Path) -> None:
+    assertions = Assertions(SecretFile(str(file), Clock()), {}, lambda: WALL)
+    made = exchange()
+    made.rank = TrafficClass.CRISIS
+    text = assertions.make(made)
     options = {"verify_exp": False, "verify_iat": False}
     assert jwt.decode(text, SECRET, algorithms=["HS256"], options=options)["class"] == "crisis"  # type: ignore[arg-type]
 

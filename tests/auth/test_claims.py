@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.issuing import ISSUER, claims
 from ttagw.auth.claims import MOST_PEOPLE, MOST_PERMISSIONS, Terms, identity_of
 from ttagw.config.auth import Issuer
+from ttagw.core.classes import Rule, TrafficClass, session_key
 from ttagw.core.identity import USER, WORD, Identity
 from ttagw.core.rbac import GUEST, Role, Roles
 from ttagw.errors import TokenExpiredError, TokenRefusedError
@@ -49,6 +50,22 @@ def test_what_is_not_said_is_not_had() -> None:
     assert identity.roles == {GUEST}
     assert (identity.session, identity.token_id, identity.issued, identity.mfa) == ("", "", 0.0, False)
     assert identity.people == identity.permissions == frozenset()
+
+
+def test_what_its_claims_say_about_its_class() -> None:
+    rules = (
+        Rule(TrafficClass.CRISIS, "risk", frozenset(("acute",))),
+        Rule(TrafficClass.HIGH, "role", frozenset(("patient",))),
+    )
+    on = terms()._replace(classes=rules)
+    assert taken(on=on, risk="acute").rank is TrafficClass.CRISIS
+    assert taken(on=on, risk="none").rank is TrafficClass.HIGH
+    assert taken(on=on, role="guest").rank is taken(risk="acute").rank is TrafficClass.LOW
+
+
+def test_by_what_the_mark_of_its_session_is_found() -> None:
+    assert taken(session_id="a/b").mark == session_key("a/b")
+    assert taken(session_id=ABSENT).mark == ""
 
 
 # Times

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ttagw.cli import main, revoke
+from ttagw.cli import asking, main
 
 KEY = "ttagw_ops_" + "k" * 43
 
@@ -185,7 +185,7 @@ def test_a_key_is_needed_and_has_the_form_of_one(admin: Admin, tmp_path: Path) -
 def test_nobody_who_answers_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        monkeypatch.setattr(revoke, "TIMEOUT", 0.05)
+        monkeypatch.setattr(asking, "TIMEOUT", 0.05)
         result = run(address, "--jti", "a")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "gave no answer in 0.05 s; whether it was done is not known" in result.stderr

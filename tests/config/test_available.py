@@ -75,7 +75,13 @@ auth = {care = {service = "s"}, break_glass = {lasts = "1s", most = 3}}
 auth = {lockout = {failures = 3, window = "1s", lasts = "1s"}}
 safety.alerts = {webhooks = ["https://oncall.tta.example/x"]}
 metrics = {enabled = false}
-limits = {}
+route class = "crisis", limits = ["a"], cost = 2
+limits.a = {rate = "1/s", burst = 1, key = ["user"], on_store_failure = "deny", dry_run = true}
+limits.a = {concurrent = 1, bandwidth = "1KiB/s", roles = {patient = 2.0}, classes = {crisis = 2.0}}
+classes.crisis = {reserved = 0.1, ceiling = 0.5, rate = "1/s", claims = {risk = ["acute"]}}
+admission = {in_flight = 1, adaptive = false, queue = 0, queue_time = "0s", memory = "1GiB"}
+abuse = {threshold = "1/s", block_for = "1s", longest = "1h", allow = ["10.0.0.0/8"], deny = ["10.0.0.0/8"]}
+abuse = {connections = 1, slow_readers = 1}
 """
 
 
@@ -135,5 +141,5 @@ def test_what_is_missing_can_be_asked_by_key() -> None:
     assert missing_feature(()) == ""
     assert missing_feature(("auth", "api_keys")) == missing_feature(("auth", "api_keys", "file")) == ""
     assert missing_feature(("routes", 3, "auth")) == missing_feature(("auth", "issuers")) == ""
-    assert accepted(("routes", 3, "class")) == ("normal",)
+    assert accepted(("routes", 3, "compress")) == (False,)
     assert json.dumps(accepted(("upstream", "keepalive"))) == "[]"

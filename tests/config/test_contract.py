@@ -27,10 +27,15 @@ routes: timeout max_body websocket screen validate cache cors set_request_header
 routes: remove_response_headers compress hedge
 routes: dry_run login
 routes.cors: origins credentials max_age
+routes: cost
 limits: rate burst key roles classes on_store_failure dry_run
+limits: concurrent bandwidth
 classes: reserved rate
+classes: ceiling claims
 admission: in_flight adaptive
+admission: queue queue_time memory
 abuse: threshold block_for allow deny
+abuse: longest connections slow_readers
 auth: leeway cache query_token forward_token issuers roles api_keys upstream
 auth: longest_life certificates care break_glass lockout
 auth.issuers: issuer audience algorithms jwks_url jwks_file secret_file jwks_refresh role_claim role_map
@@ -75,8 +80,13 @@ services.breaker = { window = "30s", slow_call = "10s", slow_ratio = 1.0, open_f
 routes = { hosts = [], methods = [], headers = {}, mirror = "", rewrite = "", auth = "required", class = "normal" }
 routes = { roles = [], permissions = [], mfa = false, owner = "", dry_run = false, login = "" }
 routes = { limits = [], websocket = false, remove_response_headers = [], compress = false, hedge = "", cache = "" }
+routes = { cost = 1 }
+limits = { key = ["ip"], roles = {}, classes = {}, on_store_failure = "local", dry_run = false }
+classes = { reserved = 0.0, claims = {} }
 admission = { in_flight = 1000, adaptive = true }
+admission = { queue = 100, queue_time = "500ms", memory = 0 }
 abuse = { threshold = "200/min", block_for = "15m", allow = [], deny = [] }
+abuse = { longest = "1d", connections = 0, slow_readers = 0 }
 auth = { leeway = "30s", cache = 10000, query_token = "access_token", forward_token = false }
 auth = { longest_life = "30d" }
 auth.certificates = { ca = "", clients = [] }

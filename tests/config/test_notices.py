@@ -106,3 +106,44 @@ def test_issuers_that_have_prefixes_or_nobody_to_own_anything_are_not(text: str)
 )
 def test_what_has_an_effect_is_not(text: str) -> None:
     assert notices(Config.model_validate(tomllib.loads(text))) == []
+
+
+CRISIS = """
+services.a = {instances = ["http://h"]}
+services.b = {instances = ["http://h"], fallback = "f"}
+routes = [
+    {name = "r", path = "/r", service = "a", auth = "none", class = "crisis"},
+    {name = "s", path = "/s", service = "b", auth = "none", class = "crisis"},
+    {name = "t", path = "/t", split = {a = 1, b = 1}, auth = "none", class = "crisis"},
+    {name = "u", path = "/u", service = "a", auth = "none", class = "therapeutic"},
+]
+"""
+
+
+def test_a_crisis_route_without_a_fallback_of_its_own_is_told() -> None:
+    [(key, sentence)] = notices(Config.model_validate(tomllib.loads(CRISIS + 'fallbacks.f.regions.US.text = "x"')))
+    assert key == ("routes", 0, "class")
+    assert sentence == 'has no fallback at its service: the fallback "f", the first there is, stands in'
+    plain = CRISIS.replace(', fallback = "f"', "")
+    found = notices(Config.model_validate(tomllib.loads(plain)))
+    assert [key for key, _ in found] == [("routes", number, "class") for number in range(3)]
+    assert found[0][1] == "has no fallback at its service: a built-in one for the US stands in"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('classes.high.claims.tier = ["gold"]', "has no effect: without [[auth.issuers]] no token is verified"),
+        (
+            'classes.high.claims.tier = []\n[[auth.issuers]]\nissuer = "i"\njwks_file = "j"',
+            "has no effect: no value is listed",
+        ),
+    ],
+)
+def test_claims_that_never_say_anything_are_told(text: str, sentence: str) -> None:
+    assert notices(Config.model_validate(tomllib.loads(text))) == [(("classes", "high", "claims", "tier"), sentence)]
+
+
+def test_claims_of_tokens_that_are_verified_are_not() -> None:
+    text = 'classes.high.claims.tier = ["gold"]\n[[auth.issuers]]\nissuer = "i"\njwks_file = "j"'
+    assert notices(Config.model_validate(tomllib.loads(text))) == []

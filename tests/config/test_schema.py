@@ -31,7 +31,8 @@ def takes(schema: dict[str, Any], value: Any) -> bool:
     if "enum" in schema and value not in schema["enum"]:
         return False
     kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
-    if not isinstance(value, kinds[schema["type"]]) or isinstance(value, bool) is not (schema["type"] == "boolean"):
+    kind = schema.get("type", "string")  # of an enumeration it is not said, and ours are texts
+    if not isinstance(value, kinds[kind]) or isinstance(value, bool) is not (kind == "boolean"):
         return False
     if isinstance(value, str):
         return re.search(schema.get("pattern", ""), value) is not None

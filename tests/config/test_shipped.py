@@ -135,6 +135,7 @@ def test_values_that_are_not_examples_are_the_defaults() -> None:
         plain.log,
         plain.metrics,
     )
+    assert (config.admission, config.abuse) == (plain.admission, plain.abuse)
     assert config.gateway == plain.gateway
     assert sessions_of(config).max_body == config.http.max_body
     assert config.auth == plain.auth.model_copy(update={"issuers": config.auth.issuers, "roles": config.auth.roles})
@@ -149,6 +150,23 @@ def test_the_roles_are_those_that_there_are_without_it() -> None:
 
 def test_only_signing_in_is_open_to_everybody() -> None:
     assert [route.name for route in load(FILE, {}).routes if route.auth != "required"] == ["login", "refresh"]
+
+
+def test_people_come_before_administration() -> None:
+    classes = {route.name: route.traffic_class for route in load(FILE, {}).routes}
+    assert {name for name, each in classes.items() if each == "high"} == {"login", "refresh", "auth"}
+    assert {name for name, each in classes.items() if each != "therapeutic"} == {
+        "login",
+        "refresh",
+        "auth",
+        "agents-change",
+    }
+    assert classes["agents-change"] == "low"
+
+
+def test_every_route_is_limited_and_whoever_is_known_also_by_user() -> None:
+    for route in load(FILE, {}).routes:
+        assert route.limits == (("per-user", "per-ip") if route.auth == "required" else ("per-ip",))
 
 
 def test_it_begins_every_service_of_tta() -> None:
@@ -197,11 +215,13 @@ def test_tables_that_are_examples_work(block: tuple[int, int], tmp_path: Path) -
     config = load(tmp_path / "ttagw.toml", {}, EXTRA, told.append)
     assert told == []
     auth = config.auth
-    assert len(auth.issuers) - 1 + len(auth.certificates.clients) + bool(auth.care.service) == 1
+    examples = (auth.issuers[1:], auth.certificates.clients, auth.care.service, list(config.limits)[2:])
+    assert len([each for each in examples if each]) == 1
 
 
 def test_there_are_examples() -> None:
     assert [LINES[first].split()[0] for first, _ in blocks(available=True)] == [
+        "#[limits.at-once]",
         "#[[auth.issuers]]",
         "#[[auth.issuers]]",
         "#[auth.certificates]",
@@ -223,8 +243,9 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
         "#hash_key",
         "#tls",
         "#split",
+        "#claims",
     ]
-    name, *instances, hash_key, tls, split = [switched_on(number, number) for number in working]
+    name, *instances, hash_key, tls, split, claims = [switched_on(number, number) for number in working]
     file = tmp_path / "ttagw.toml"
     told: list[Fault] = []
     (tmp_path / "instances.toml").write_text('[[instances]]\nurl = "http://127.0.0.1:8082"\n')
@@ -241,4 +262,6 @@ def test_what_else_is_switched_off_works(tmp_path: Path) -> None:
         split.replace('service = "core-gameplay"\n# Or', "# Or").replace("core-gameplay-next", "authentication")
     )
     assert sessions_of(load(file, {})).split == {"core-gameplay": 95, "authentication": 5}
+    file.write_text(claims)
+    assert load(file, {}, EXTRA, told.append).classes["crisis"].claims == {"risk": ("acute", "high")}
     assert told == []

@@ -23,6 +23,7 @@ from ttagw.core.headers import (
     TRUSTED_REQUESTS,
     UPGRADE,
     connection_options,
+    lay,
     value_of,
     without,
 )
@@ -162,3 +163,24 @@ def test_fields_are_taken_away_by_lower_case_name() -> None:
     assert without(fields, frozenset((b"a",))) == [(b"b", b"2")]
     assert value_of(fields, b"a") == b"1"
     assert value_of(fields, b"c") is None
+
+
+FIELDS = [(b"A", b"1"), (b"b", b"2"), (b"C", b"")]
+CHANGED = [
+    FIELDS,
+    FIELDS[:2],
+    FIELDS[1:],
+    [*FIELDS, (b"D", b"4")],
+    [(b"D", b"4"), *FIELDS],
+    [FIELDS[0], (b"b", b"3"), FIELDS[2]],
+    FIELDS[::-1],
+    [],
+]
+
+
+@pytest.mark.parametrize("fields", CHANGED)
+def test_lines_are_those_of_the_fields_whatever_was_written_before(fields: list[tuple[bytes, bytes]]) -> None:
+    expected = b"\r\n".join([name + b": " + value for name, value in fields])
+    assert lay(fields) == expected
+    for before in CHANGED:
+        assert lay(fields, (before, lay(before))) == expected

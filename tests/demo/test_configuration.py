@@ -39,5 +39,6 @@ def test_it_lets_those_in_whom_the_shipped_file_lets_in(tmp_path: Path) -> None:
     made, shipped = load(path, {}, EXTRA, told.append), load(SHIPPED, {})
     assert told == []
     assert [route.model_copy(update={"max_body": None}) for route in shipped.routes] == list(made.routes)
+    assert (made.limits, made.classes) == (shipped.limits, shipped.classes)
     (here,), (there,) = made.auth.issuers, shipped.auth.issuers
     assert here.model_copy(update={"algorithms": there.algorithms}) == there

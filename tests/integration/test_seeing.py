@@ -92,6 +92,7 @@ def test_a_line_has_everything_and_nothing_private(gateway: Gateway, origin: Ori
         "route": "players",
         "method": "POST",
         "path": "/players/{id}",
+        "class": "normal",
         "status": 200,
         "bytes_in": 5,
         "bytes_out": len(answer.body),

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from tests.layers.asking import Asking, somebody
 from tests.layers.limiting import Limited, answered, names, policy, settings, told
 from ttagw.core.classes import TrafficClass
-from ttagw.errors import OverloadedError
+from ttagw.errors import NoInstanceError, OverloadedError
 from ttagw.limits.base import Buckets, State, Terms, Verdict, Want
 
 USER = {"rate": "60/min", "burst": 3, "key": ["user"]}
@@ -60,7 +60,7 @@ def test_what_is_left_is_told() -> None:
 def test_it_is_told_whatever_the_answer_is() -> None:
     limited = Limited(u=USER)
     asking = limited.ask()
-    asking.pipeline.fail(asking.exchange, OverloadedError("elsewhere"))
+    asking.pipeline.fail(asking.exchange, NoInstanceError("elsewhere"))
     assert asking.status == 503
     assert (policy(asking), told(asking)) == ({"u": {"q": 60, "w": 60}}, {"u": {"r": 2, "t": 1}})
 

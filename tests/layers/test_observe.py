@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+from ttagw.core.classes import TrafficClass
 from ttagw.layers.observe import Observe
 from ttagw.logs.access import AccessLog
 from ttagw.metrics import Metrics, RouteCells
@@ -31,6 +32,19 @@ class Seen:
     @property
     def cells(self) -> RouteCells:
         return self.metrics.route("r")
+
+
+def test_only_what_is_of_the_class_crisis_in_the_end_is_told_as_such() -> None:
+    told: list[Exchange] = []
+    for rank in TrafficClass:
+        seen = Seen(answer)
+        seen.route.bind([Observe(seen.metrics, None, seen.clock, told.append)])
+        sink = RecordingSink()
+        made = exchange(sink=sink, on=seen.route)
+        sink.over = lambda: seen.pipeline.end(made)  # noqa: B023 - called before the next
+        made.rank = rank
+        seen.pipeline.run(made)
+    assert [each.rank for each in told] == [TrafficClass.CRISIS]
 
 
 def answer(pipeline: Pipeline, made: Exchange) -> None:

@@ -44,12 +44,12 @@ def passed(*credentials: Field, identity: Identity | None = None, forward: bool 
 def test_a_service_is_told_who_is_asking() -> None:
     me = somebody("7", ("patient",), ("p",))
     made = ask(identity=me)
-    assert made.forwarded == b"x-forwarded-for: 192.0.2.7\r\n" + me.lines
+    assert made.forwarded == b"x-forwarded-for: 192.0.2.7\r\n" + me.lines + b"x-traffic-class: normal\r\n"
     assert made.fields == [(b"x-own", b"1")]
 
 
 def test_of_nobody_there_is_nothing_to_tell() -> None:
-    assert ask().forwarded == b"x-forwarded-for: 192.0.2.7\r\n"
+    assert ask().forwarded == b"x-forwarded-for: 192.0.2.7\r\nx-traffic-class: normal\r\n"
 
 
 # Credentials

@@ -193,6 +193,13 @@ def test_keys_are_bounded_and_those_that_were_lost_are_counted() -> None:
     assert buckets.dropped("user") >= 900
 
 
+def test_two_of_one_bucket_see_each_other_whatever_stands_before_them() -> None:
+    buckets, terms = LocalBuckets(Clock()), user(burst=1.0)
+    wants = [Want(terms, "7", cost) for cost in (0.0, 1.0, 1.0)]
+    assert not buckets.take(wants).allowed
+    assert buckets.take(wants[:2]).states[1].left == 0.0
+
+
 # The model
 
 QUARTERS = st.integers(0, 20).map(lambda number: Fraction(number, 4))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ttagw.core.classes import TrafficClass
 from ttagw.logs.access import MOST_LINES, AccessLog
 from ttagw.model import Exchange
 from ttagw.pipeline import Route
@@ -46,6 +47,7 @@ def test_a_line_is_json_and_says_what_became_of_it() -> None:
         "route": "players",
         "method": "POST",
         "path": "/players/{id}",
+        "class": "normal",
         "status": 201,
         "bytes_in": 5,
         "bytes_out": 42,
@@ -115,3 +117,30 @@ def test_how_somebody_else_was_reached_is_said(access: tuple[str, str] | None, m
     line = json.loads(lines.batches[0])
     assert {name: line[name] for name in ("access", "record") if name in line} == members
     assert line["dry_run"] == "a_reason"
+
+
+def test_a_usual_line_is_what_the_long_way_writes() -> None:
+    usual = finished(tries=1, reason="")
+    line = json.loads(written("json", usual))
+    assert (line["tries"], line["failed"], line["reason"]) == (1, [], "")
+    for name, value in (("dry_run", "x"), ("access", ("care", "")), ("bypass", "limit"), ("reason", "r"), ("tries", 0)):
+        other = json.loads(written("json", finished(**{"tries": 1, "reason": "", name: value})))
+        assert {**line, **other} == other
+        assert other != line
+
+
+def test_lines_of_other_routes_methods_and_classes_are_not_mixed_up() -> None:
+    lines = RecordingLines()
+    log = AccessLog(lines, "json", lambda: NOON)
+    asked = [
+        (Route(name, path, nothing, max_body=0), method, rank)
+        for name, path in (("a", "/a"), ("b", "/b"))
+        for method in (b"GET", b"-")
+        for rank in (TrafficClass.NORMAL, TrafficClass.CRISIS)
+    ]
+    for route, method, rank in asked * 2:
+        log.record(finished(route=route, method=method, rank=rank), 0.1)
+    log.flush()
+    seen = [json.loads(each) for each in b"".join(lines.batches).splitlines()]
+    expected = [(route.name, method.decode(), rank.text) for route, method, rank in asked * 2]
+    assert [(each["route"], each["method"], each["class"]) for each in seen] == expected

@@ -290,3 +290,24 @@ def test_a_view_says_all_of_it() -> None:
     assert one["breaker"] == {"state": State.CLOSED.value, "wait": 0.0}
     assert [each["name"] for each in made.registry.views()] == ["a", "b"]
     assert made.registry.view("nobody") is None
+
+
+def test_who_is_only_believed_to_be_down_is_there_for_those_who_must_not_be_refused() -> None:
+    made = fleet("w", "x", "y", "z")
+
+    def spare() -> list[str]:
+        return [each.label.decode() for each in made.services["a"].spare]
+
+    assert spare() == []
+    made.check("x", BAD)
+    made.fails("w")
+    assert spare() == ["w", "x"]
+    for each in ("w", "y", "z"):
+        made.check(each, BAD)
+    assert (made.state(), spare()) == ("down", ["w", "x", "y", "z"])
+    made.member("x").instance.in_flight = 1
+    made.registry.groups["a"].drain("x", made.now, "test")
+    made.member("y").instance.breaker.force(State.FORCED_OPEN, made.now)
+    assert spare() == ["w", "z"]
+    made.check("z", GOOD, 2)
+    assert (made.asked(), spare()) == ([["z"]], ["w"])

@@ -6,6 +6,7 @@ from typing import Any
 
 from ttagw.attempt import Attempt
 from ttagw.config import Upstream
+from ttagw.core.classes import TrafficClass
 from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Pipeline
 from ttagw.testing import Clock, MemoryEndpoint, MemoryTransport, RecordingSink, exchange, instance, service
@@ -19,9 +20,12 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 class Ask:
     """One exchange, and what its client got."""
 
-    def __init__(self, served: Upstreamed, method: bytes, **more: Any) -> None:
+    def __init__(
+        self, served: Upstreamed, method: bytes, rank: TrafficClass = TrafficClass.NORMAL, **more: Any
+    ) -> None:
         self.sink = RecordingSink()
         self.exchange: Exchange = exchange(method, sink=self.sink, **more)
+        self.exchange.rank = rank
         self.ended = 0
         self.exchange.on_end.append(self._count)
         self.sink.over = lambda: served.pipeline.end(self.exchange)

@@ -55,3 +55,15 @@ def test_fields_survive_in_order_and_spelling(fields: list[tuple[bytes, bytes]])
     assert [tuple(line.split(b": ", 1)) for line in lines] == fields
     assert head.endswith(b"\r\n\r\n")
     assert head.count(b"\r\n\r\n") == 1
+
+
+def test_lines_that_were_written_before_are_not_used_for_other_fields() -> None:
+    made = exchange(fields=((b"A", b"1"), (b"B", b"2")))
+    made.laid = (made.fields[:], b"A: as before\r\nB: 2")
+    assert request_head(made, b"/up", AUTHORITY).endswith(b"\r\nA: as before\r\nB: 2\r\n\r\n")
+    made.fields.append((b"C", b"3"))
+    assert request_head(made, b"/up", AUTHORITY).endswith(b"\r\nA: as before\r\nB: 2\r\nC: 3\r\n\r\n")
+    made.fields[0] = (b"A", b"4")
+    assert request_head(made, b"/up", AUTHORITY).endswith(b"\r\nA: 4\r\nB: 2\r\nC: 3\r\n\r\n")
+    made.fields.clear()
+    assert b"A:" not in request_head(made, b"/up", AUTHORITY)

@@ -146,3 +146,18 @@ def test_a_body_that_is_too_long_at_its_end_is_cut_once() -> None:
     run = Run().stream(Reply(200, [], None, 3), b"one and more", flush=False)
     assert b"more" not in run.body
     assert run.host.ends == ["cut"]
+
+
+def test_lines_that_were_written_before_are_not_used_for_other_fields() -> None:
+    def lines(*fields: tuple[bytes, bytes]) -> list[bytes]:
+        run = Run()
+        reply = Reply(200, list(fields), b"")
+        reply.laid = ([(b"A", b"1"), (b"B", b"2")], b"A: as before\r\nB: 2")
+        run.answer.start(reply)
+        return b"".join(run.pen.writes).split(b"\r\n")[3:-2]
+
+    assert lines((b"A", b"1"), (b"B", b"2")) == [b"A: as before", b"B: 2"]
+    assert lines((b"A", b"1"), (b"B", b"2"), (b"C", b"3")) == [b"A: as before", b"B: 2", b"C: 3"]
+    assert lines((b"A", b"1"), (b"B", b"3")) == [b"A: 1", b"B: 3"]
+    assert lines((b"A", b"1")) == [b"A: 1"]
+    assert lines() == []

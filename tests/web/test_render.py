@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ttagw.config.sockets import Fallback as Settings
+from ttagw.core.classes import TrafficClass
 from ttagw.errors import (
     AccessRefusedError,
     GatewayError,
@@ -197,3 +198,47 @@ def test_a_login_offers_the_help_of_another_service() -> None:
     assert (document["code"], document["support"]["text"]) == ("login_paused", US)
     asked.route.help = Fallback(Settings.model_validate({"status": 200, "regions": {"US": {"text": US}}}))
     assert render(asked, UpstreamUnavailableError()).status == 503
+
+
+# In a crisis
+
+
+CONFIGURED = Fallback(
+    Settings.model_validate({"status": 200, "default_region": "US", "regions": {"US": {"text": "As configured."}}})
+)
+
+
+@KINDS
+@pytest.mark.parametrize("accept", [None, b"application/json", b"text/html", b"text/plain", b"image/png"])
+def test_nobody_in_a_crisis_is_left_with_a_bare_error(kind: type[GatewayError], accept: bytes | None) -> None:
+    made = exchange(fields=() if accept is None else ((b"Accept", accept),))
+    made.rank = TrafficClass.CRISIS
+    reply = render(made, kind())
+    assert dict(reply.fields)[b"x-crisis-support"] == b"available"
+    assert dict(reply.fields)[b"x-crisis-hotline"] == b"988"
+    assert all(number in (reply.body or b"") for number in (b"988", b"741741", b"911"))
+    assert reply.status == (503 if kind.status >= 500 else kind.status)
+    assert made.helped is (kind.status >= 500)
+
+
+def test_what_is_configured_is_given_before_what_is_built_in() -> None:
+    made = exchange()
+    made.rank = TrafficClass.CRISIS
+    made.route.crisis = CONFIGURED
+    reply = render(made, UpstreamUnavailableError())
+    assert (reply.status, b"As configured" in (reply.body or b"")) == (200, True)
+    made.route.fallback = Fallback(
+        Settings.model_validate({"default_region": "US", "regions": {"US": {"text": "Of the route."}}})
+    )
+    reply = render(made, UpstreamUnavailableError())
+    assert (reply.status, b"Of the route" in (reply.body or b"")) == (503, True)
+
+
+@pytest.mark.parametrize("rank", [each for each in TrafficClass if each is not TrafficClass.CRISIS])
+def test_other_classes_get_what_their_route_says(rank: TrafficClass) -> None:
+    made = exchange()
+    made.rank = rank
+    made.route.crisis = CONFIGURED
+    reply = render(made, UpstreamUnavailableError())
+    assert (reply.status, made.helped) == (503, False)
+    assert b"x-crisis-support" not in dict(reply.fields)

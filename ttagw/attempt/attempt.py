@@ -3,7 +3,8 @@
 A try that failed is made again, on another instance where there is one, if that is safe: nothing can have reached a
 service, or the request says that it may come twice (an idempotent method, or `Idempotency-Key`); no byte of an answer
 has gone out; the body is still held. All tries share the exchange's deadline, and the service's retry budget bounds
-them. Each instance has a breaker, told of every try; the service has one, told of what became of the exchange.
+them. Each instance has a breaker, told of every try; the service has one, told of what became of the exchange. What a
+request of the class crisis may do beyond that is in `ttagw.attempt.crisis`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ttagw.attempt.blame import circuit_open, exchange_failed, instance_failed, look_slower
+from ttagw.attempt.crisis import all_that_can_be_asked, in_crisis, last_resort, passes, passes_breaker
 from ttagw.attempt.protocols import Connection
 from ttagw.attempt.service import Instance, Service, Timer
 from ttagw.core.backoff import full_jitter
@@ -80,19 +82,19 @@ class Attempt:
         """Try an instance."""
         service = self._service
         self._began = now = service.monotonic()
-        rotation = service.rotation
-        if not rotation:
+        tiers = service.tiers or all_that_can_be_asked(self._exchange, service)
+        if not tiers:
             service.count("no_instance")
             raise NoInstanceError("no_healthy_instance", retry_after=_TRY_AGAIN)
         self._ticket = service.breaker.admit(now)
-        if not self._ticket:
+        if not self._ticket and not passes_breaker(self._exchange, service):
             service.count("circuit_open")
             raise circuit_open(service, now)
         service.retries.budget.requested(now)
         key = b"" if service.key is None else service.key(self._exchange)
-        instance = service.chooser.choose(rotation, key, now)
+        instance = service.chooser.choose(tiers[0], key, now)
         if instance.guarded:
-            self._ask(service.tiers, key, now, instance)
+            self._ask(tiers, key, now, instance)
         else:
             self._try(instance, instance.breaker.admit(now), now)
 
@@ -127,6 +129,10 @@ class Attempt:
             if last:
                 self._try(self._service.chooser.choose(last, key, now), REFUSED, now)
                 return
+        anyone = last_resort(self._exchange, self._service, tiers)
+        if anyone:
+            self._try(self._service.chooser.choose(anyone, key, now), REFUSED, now)
+            return
         self._over(CircuitOpenError("instances_open", retry_after=_TRY_AGAIN, more={"state": "open"}))
 
     def _may_probe(self, instance: Instance, now: float) -> bool:
@@ -158,6 +164,10 @@ class Attempt:
         self._connection = connection
         self._sent = now = self._service.monotonic()
         connection.send(self, self._exchange, self._target, now)
+
+    def passes(self, reason: str) -> bool:
+        """The pool asks: whether this one goes before others, and takes a place that is kept."""
+        return passes(self._exchange, reason)
 
     # How a try ends
 
@@ -283,21 +293,25 @@ class Attempt:
     # What follows from it
 
     def _answered_badly(self, reply: Reply, now: float) -> bool:
-        """A 5xx has come. Whether another try is made instead of passing it on."""
+        """A 5xx has come. Whether it is not passed on: another try is made, or somebody gets help instead."""
         instance: Instance = self._instance  # type: ignore[assignment]
         # Somebody whose request was used to see whether an instance is well again must not pay for it.
         probing = instance.breaker.state is State.HALF_OPEN and self._place == instance.breaker.generation
-        if not (probing or reply.status in self._service.retries.statuses) or not self._repeatable():
-            return False
-        wait = self._wait(instance, now, reached=True, here=not probing)
-        if wait < 0.0:
+        wait = -1.0
+        if (probing or reply.status in self._service.retries.statuses) and self._repeatable():
+            wait = self._wait(instance, now, reached=True, here=not probing)
+        if wait < 0.0 and not in_crisis(self._exchange):
             return False
         connection = self._connection
         self._let_go()
         if connection is not None:
             connection.abandon()
         self._count_failure(instance, f"status_{reply.status}", now)
-        self._put_off(wait, instance, now, reached=True)
+        if wait < 0.0:
+            # A service that is broken has no help to give.
+            self._over(UpstreamBrokenError("answered_5xx"))
+        else:
+            self._put_off(wait, instance, now, reached=True)
         return True
 
     def _again_or(self, error: GatewayError, instance: Instance, now: float, *, reached: bool) -> None:
@@ -322,7 +336,8 @@ class Attempt:
         if self._retried >= retries.most or (reached and body is not NO_BODY and not body.rewindable):
             return -1.0
         tried = (*self._tried, instance)
-        elsewhere = any(each not in tried for tier in service.tiers for each in tier)
+        tiers = service.tiers or all_that_can_be_asked(self._exchange, service)
+        elsewhere = any(each not in tried for tier in tiers for each in tier)
         if not elsewhere and not here:
             return -1.0
         # Where nothing was sent, somebody else can be asked at once; and since the service as a whole is not asked more
@@ -333,7 +348,8 @@ class Attempt:
             wait = full_jitter(self._retried + 1, _BACKOFF, _LONGEST_BACKOFF, retries.random)
         if 0.0 < self._exchange.deadline <= now + wait:
             return -1.0
-        if (busy or not moved) and not retries.budget.take(now):
+        spent = (busy or not moved) and not retries.budget.take(now)
+        if spent and not passes(self._exchange, "retry_budget"):
             service.count("budget_exhausted")
             return -1.0
         return wait
@@ -357,13 +373,14 @@ class Attempt:
     def _next(self, now: float) -> None:
         """Another try: on an instance that was not tried, or where there is none, on any."""
         service = self._service
-        if not service.rotation:
+        tiers = service.tiers or all_that_can_be_asked(self._exchange, service)
+        if not tiers:
             self._over(NoInstanceError("no_healthy_instance", retry_after=_TRY_AGAIN))
             return
         key = b"" if service.key is None else service.key(self._exchange)
         tried = self._tried
-        untried = [rest for tier in service.tiers if (rest := [each for each in tier if each not in tried])]
-        self._ask(untried or service.tiers, key, now)
+        untried = [rest for tier in tiers if (rest := [each for each in tier if each not in tried])]
+        self._ask(untried or tiers, key, now)
 
     def _repeatable(self) -> bool:
         """Whether the request may come twice."""

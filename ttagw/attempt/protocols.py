@@ -35,6 +35,9 @@ class Waiter(Protocol):
     def refused(self, error: GatewayError) -> None:
         """There is none, and nothing was sent."""
 
+    def passes(self, reason: str) -> bool:
+        """Whether it goes on, and before others, although it would have to wait for this reason."""
+
 
 class Pool(Protocol):
     """The bounded connections to one instance."""

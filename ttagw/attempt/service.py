@@ -84,6 +84,7 @@ class Service:
         "name",
         "retries",
         "rotation",
+        "spare",
         "tiers",
     )
 
@@ -108,6 +109,8 @@ class Service:
         """Those that can be asked now, by zone, the best zone first; no zone is empty. Replaced, never changed."""
         self.rotation: Sequence[Instance] = ()
         """The first of the tiers; empty when nobody can be asked."""
+        self.spare: Sequence[Instance] = ()
+        """Those that are left out because they are believed to be down, and not because somebody has decided so."""
         self.culprit: Instance | None = None
         """Who failed last when an exchange did."""
         self.counts: dict[str, int] = {}

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from ttagw.config.auth import Issuer
+from ttagw.core.classes import Rule, class_of
 from ttagw.core.identity import USER, WORD, Identity
 from ttagw.core.rbac import Roles
 from ttagw.errors import TokenExpiredError, TokenRefusedError
@@ -36,6 +37,8 @@ class Terms(NamedTuple):
     roles: Roles
     leeway: float
     longest_life: float
+    classes: tuple[Rule, ...] = ()
+    """What makes requests of a traffic class."""
 
 
 def identity_of(claims: Claims, terms: Terms, now: float) -> Identity:
@@ -66,6 +69,7 @@ def identity_of(claims: Claims, terms: Terms, now: float) -> Identity:
         issued=_moment(claims, "iat"),
         begins=begins,
         ends=ends,
+        rank=class_of(claims, terms.classes),
     )
 
 

@@ -23,6 +23,7 @@ from ttagw.auth.signatures import is_signed
 from ttagw.auth.token_metrics import of_issuers, of_tokens
 from ttagw.auth.verified import Verified
 from ttagw.config.auth import Auth, Issuer
+from ttagw.core.classes import Rule
 from ttagw.core.identity import Identity
 from ttagw.core.rbac import Roles
 from ttagw.errors import GatewayError, TokenRefusedError
@@ -55,9 +56,10 @@ class Tokens:
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = chance.random,
         fetch: Fetch | None = None,
+        classes: tuple[Rule, ...] = (),
     ) -> None:
         """`check` raises a `GatewayError` for an identity that was revoked. `fetch` gets documents of issuers, over the
-        network if nothing else is said.
+        network if nothing else is said. `classes`: claims that make requests of a traffic class.
 
         Raises `ConfigError` for files that cannot be used.
         """
@@ -69,7 +71,9 @@ class Tokens:
         self._verified = Verified(auth.cache)
         self._remembered = self._verified.get
         self._issuers: Mapping[str, _Trusted] = {
-            each.issuer: _Trusted(claims.Terms(each, roles, auth.leeway, auth.longest_life), self._source(each))
+            each.issuer: _Trusted(
+                claims.Terms(each, roles, auth.leeway, auth.longest_life, classes), self._source(each)
+            )
             for each in auth.issuers
         }
         self._looking: Any = None
@@ -94,7 +98,8 @@ class Tokens:
 
     def known(self, token: bytes) -> Identity | None:
         """Who has this token, if that is remembered and still true."""
-        identity = self._remembered(token)
+        remembered = self._remembered
+        identity = remembered(token)
         if identity is not None and identity.begins <= self._wall() < identity.ends:
             self.hits += 1
             return identity

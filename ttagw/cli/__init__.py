@@ -8,7 +8,7 @@ import click
 
 from ttagw import __version__
 
-COMMANDS = ("check", "demo", "explain", "key", "revoke", "routes", "schema")
+COMMANDS = ("block", "check", "demo", "explain", "key", "revoke", "routes", "schema")
 """Each is the command of its name in the module of its name here."""
 
 

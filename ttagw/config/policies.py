@@ -94,7 +94,7 @@ class Abuse(Section):
     allow: Listing[Network] = ()
     """Never blocked, and not counted. Nor are `gateway.trusted_proxies`."""
     deny: Listing[Network] = ()
-    """Always refused."""
+    """Always refused; of an address in a network of either list the narrower one decides."""
     connections: int = Field(default=0, ge=0, le=MANY)
     """Connections of one address at once, beyond which new ones are closed; 0: no limit of its own."""
     slow_readers: int = Field(default=0, ge=0, le=MANY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ttagw.config import clients, logins
+from ttagw.config import blocking, classing, clients, logins
 from ttagw.config.auth import SYMMETRIC
 from ttagw.config.faults import Finding
 from ttagw.config.model import Config
@@ -41,8 +41,9 @@ def check(config: Config) -> list[Finding]:
     findings += _issuers(config)
     findings += _care(config)
     findings += _limits(config)
-    findings += _reserves(config)
+    findings += classing.check(config)
     findings += clients.check(config)
+    findings += blocking.check(config)
     findings += _safety(config)
     return findings
 
@@ -55,8 +56,10 @@ def notices(config: Config) -> list[Finding]:
         for index, route in enumerate(config.routes)
         if route.hedge and route.methods and "GET" not in route.methods
     ]
+    found += classing.notices(config)
     found += clients.notices(config)
     found += logins.notices(config)
+    found += blocking.notices(config)
     auth = config.auth
     if not (auth.issuers or auth.api_keys.file or auth.certificates.clients):
         found += [
@@ -258,15 +261,6 @@ def _limits(config: Config) -> Iterator[Finding]:
 def _twice_at(key: tuple[str, ...], name: str, values: Sequence[str]) -> Iterator[Finding]:
     for where, text in _twice(name, values):
         yield (*key, *where), text
-
-
-def _reserves(config: Config) -> Iterator[Finding]:
-    """What is kept for classes must leave something for the others."""
-    if sum([each.reserved for each in config.classes.values()]) >= 1:
-        yield ("classes",), "what is reserved adds up to everything: nothing would be left for other classes"
-    for name, each in config.classes.items():
-        if each.ceiling is not None and each.ceiling < each.reserved:
-            yield ("classes", name, "ceiling"), "is less than what is reserved for it"
 
 
 def _safety(config: Config) -> Iterator[Finding]:

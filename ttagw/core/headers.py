@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 
 Fields = list[tuple[bytes, bytes]]
+Laid = tuple[Fields, bytes]
+"""Fields, and the lines that they were written as: true of fields that are equal to those."""
 
+_SEPARATOR = b": "
 _KEPT = 1024
 """Plans kept."""
 _LONGEST_KEPT = 2048
@@ -59,6 +62,9 @@ _HOP = (
     b"http2-settings",
 )
 
+_FOR_PARSERS = (b"proxy-connection",)
+"""What means nothing here, and something to llhttp."""
+
 _FRAMING = {
     b"content-length": CONTENT_LENGTH,
     b"transfer-encoding": TRANSFER_ENCODING,
@@ -98,14 +104,20 @@ _RESPONSE: dict[bytes, int] = {
 class Plan:
     """What to do with a head whose fields have certain names in a certain order."""
 
-    __slots__ = ("coding", "connection", "credentials", "host", "keep", "length", "special")
+    __slots__ = ("coding", "connection", "credentials", "free", "host", "keep", "kept", "length", "special")
 
     def __init__(self, kinds: Sequence[int], names: Sequence[bytes], *, trusted: bool) -> None:
         """`names` are in lower case."""
         passing = (PASS, TRUSTED) if trusted else (PASS,)
         ignored = (*passing, DROP, TRUSTED, CREDENTIAL) + (() if trusted else (FORWARDED, REQUEST_ID))
-        self.keep = _picker([place for place, kind in enumerate(kinds) if kind in passing], len(kinds))
+        self.kept = tuple([place for place, kind in enumerate(kinds) if kind in passing])
+        """Places of the fields that go on."""
+        self.keep = _picker(self.kept, len(kinds))
         """Gives the fields that go on."""
+        self.free = frozenset(
+            [place for place, kind in enumerate(kinds) if kind in ignored and names[place] not in _FOR_PARSERS]
+        )
+        """Places of the fields whose values mean nothing for how the message is read."""
         self.host = _only(kinds, HOST)
         """Place of the one Host; -1: there is none, -2: there are several. The same below."""
         self.length = _only(kinds, CONTENT_LENGTH)
@@ -171,6 +183,16 @@ class Plans:
         if lower.startswith(b"x-forwarded-"):
             return TRUSTED
         return DROP if lower.startswith((b"x-tta-", b"ttagw-")) else PASS
+
+
+def lay(fields: Fields, laid: Laid | None = None) -> bytes:
+    """The lines of these fields, with CR LF between them. `laid` spares it where they begin with those."""
+    if laid is not None:
+        known, text = laid
+        count = len(known)
+        if count and fields[:count] == known:
+            return b"\r\n".join((text, *map(_SEPARATOR.join, fields[count:])))
+    return b"\r\n".join(map(_SEPARATOR.join, fields))
 
 
 REQUESTS = Plans(_REQUEST, request=True, trusted=False)

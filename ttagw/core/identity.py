@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ttagw.core.classes import TrafficClass, session_key
+
 USER = re.compile(r"[\x21-\x7e]{1,255}")
 """What can be the id of a person or a program: printable ASCII without spaces (OpenID Connect Core §2: up to 255)."""
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -22,9 +24,11 @@ class Identity:
         "issuer",
         "kind",
         "lines",
+        "mark",
         "mfa",
         "people",
         "permissions",
+        "rank",
         "roles",
         "session",
         "token_id",
@@ -47,6 +51,7 @@ class Identity:
         begins: float = 0.0,
         ends: float = float("inf"),
         claims: dict[str, str] | None = None,
+        rank: TrafficClass = TrafficClass.LOW,
     ) -> None:
         """`user` and `session` fit `USER`, roles and permissions fit `WORD`: whoever makes an identity has checked it.
 
@@ -69,6 +74,10 @@ class Identity:
         self.ends = ends
         self.claims = claims or {}
         """Further claims that something here is configured to look at."""
+        self.rank = rank
+        """The traffic class that verified claims speak for."""
+        self.mark = session_key(session) if session else ""
+        """By what a mark on the session is found."""
         self.lines = _lines(self)
         """The fields for services, each ended by CR LF, names in lower case."""
 

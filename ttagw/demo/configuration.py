@@ -17,6 +17,8 @@ service = "authentication"
 rewrite = "/auth/v1/login"
 auth = "none"
 login = "username"
+class = "high"
+limits = ["per-ip"]
 timeout = "10s"
 
 [[routes]]
@@ -26,6 +28,8 @@ methods = ["POST"]
 service = "authentication"
 rewrite = "/auth/v1/refresh"
 auth = "none"
+class = "high"
+limits = ["per-ip"]
 timeout = "10s"
 
 [[routes]]
@@ -34,6 +38,8 @@ path = "/api/v1/auth/*"
 methods = ["GET", "POST"]
 service = "authentication"
 rewrite = "/auth/v1/*"
+class = "high"
+limits = ["per-user", "per-ip"]
 timeout = "10s"
 
 [[routes]]
@@ -43,6 +49,8 @@ methods = ["GET"]
 service = "player-experience"
 roles = ["therapist", "admin"]
 mfa = true
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -53,6 +61,8 @@ service = "player-experience"
 roles = ["admin"]
 permissions = ["manage_users"]
 mfa = true
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -62,6 +72,8 @@ methods = ["GET", "POST", "PUT", "PATCH"]
 service = "player-experience"
 roles = ["patient", "therapist"]
 owner = "player_id"
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -72,6 +84,8 @@ service = "player-experience"
 roles = ["patient"]
 permissions = ["delete_own_data"]
 owner = "player_id"
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -81,6 +95,8 @@ methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 service = "player-experience"
 roles = ["patient"]
 permissions = ["manage_own_characters"]
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -89,6 +105,8 @@ path = "/api/v1/worlds/*"
 methods = ["GET"]
 service = "player-experience"
 roles = ["patient", "therapist", "moderator"]
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -99,6 +117,8 @@ service = "player-experience"
 roles = ["therapist"]
 permissions = ["manage_therapeutic_content"]
 mfa = true
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "30s"
 
 [[routes]]
@@ -109,6 +129,8 @@ service = "core-gameplay"
 rewrite = "/gameplay/v1/sessions/*"
 roles = ["patient", "therapist"]
 permissions = ["access_therapeutic_content"]
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "60s"
 
 [[routes]]
@@ -119,6 +141,8 @@ service = "core-gameplay"
 rewrite = "/gameplay/v1/*"
 roles = ["patient", "therapist"]
 permissions = ["access_therapeutic_content"]
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "45s"
 
 [[routes]]
@@ -128,6 +152,8 @@ methods = ["GET"]
 service = "agent-orchestration"
 roles = ["admin", "therapist"]
 mfa = true
+class = "therapeutic"
+limits = ["per-user", "per-ip"]
 timeout = "120s"
 
 [[routes]]
@@ -138,9 +164,31 @@ service = "agent-orchestration"
 roles = ["admin"]
 permissions = ["manage_system_config"]
 mfa = true
+class = "low"
+limits = ["per-user", "per-ip"]
 timeout = "120s"
 """
 """The routes as etc/ttagw.toml has them."""
+
+LIMITS = """\
+[limits.per-user]
+rate = "100/min"
+burst = 200
+key = ["user"]
+roles = { therapist = 2.0, admin = 3.0, researcher = 3.0 }
+classes = { therapeutic = 2.0 }
+
+[limits.per-ip]
+rate = "50/s"
+burst = 100
+key = ["ip"]
+
+[classes.crisis]
+reserved = 0.2
+ceiling = 0.5
+rate = "600/min"
+"""
+"""And its limits and classes."""
 
 
 def render(listen: int, admin: int, services: Mapping[str, int], access_log: Path) -> str:
@@ -165,7 +213,7 @@ def render(listen: int, admin: int, services: Mapping[str, int], access_log: Pat
     ]
     for name, port in services.items():
         parts += [f"[services.{name}]", f'instances = ["http://127.0.0.1:{port}"]', ""]
-    return "\n".join([*parts, ROUTES])
+    return "\n".join([*parts, ROUTES, LIMITS])
 
 
 def _text(value: str) -> str:

@@ -118,6 +118,34 @@ class RevocationsFullError(GatewayError):
     detail = "As much is revoked as there is room for, so this was not added. Revoking by user takes one place for all."
 
 
+class MarksFullError(GatewayError):
+    """As many sessions are marked as there is room for."""
+
+    status = 503
+    code = "marks_full"
+    title = "There is no room for more marks"
+    detail = "As many sessions are marked as there is room for, so this one was not added."
+
+
+class BlockNotFoundError(GatewayError):
+    """Nobody of that name is blocked."""
+
+    status = 404
+    code = "block_not_found"
+    title = "This is not blocked"
+    detail = "Neither the address nor the user is blocked under that name, so there is nothing to lift."
+    blame = Blame.CLIENT
+
+
+class BlocksFullError(GatewayError):
+    """No further block can be kept."""
+
+    status = 503
+    code = "blocks_full"
+    title = "There is no room for more blocks"
+    detail = "As many blocks are kept as there is room for, and operators have made all of them."
+
+
 class NotStoredError(GatewayError):
     """Something that counts only when it is stored durably was not; nothing is in effect by it."""
 

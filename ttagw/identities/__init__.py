@@ -22,7 +22,7 @@ from ttagw.config import Config
 from ttagw.core.identity import Identity
 from ttagw.identities.access import access_of, assertion_of
 from ttagw.identities.logins import Logins
-from ttagw.identities.routes import asked, roles_of, terms
+from ttagw.identities.routes import asked, roles_of, rules_of, terms
 from ttagw.store.base import StoreAwayError, StoreError
 from ttagw.surroundings import Surroundings
 
@@ -46,7 +46,15 @@ class Identities:
             self._forget,
         )
         self.tokens = (
-            Tokens(auth, self.roles, self._check, around.reactor, wall=around.wall, random=around.random)
+            Tokens(
+                auth,
+                self.roles,
+                self._check,
+                around.reactor,
+                wall=around.wall,
+                random=around.random,
+                classes=rules_of(config),
+            )
             if auth.issuers
             else None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ttagw.config import Config
+from ttagw.core.classes import CLASSES, Rule
 from ttagw.core.rbac import Requirement, Role, Roles
 from ttagw.layers.authenticate import Asked
 from ttagw.layers.authorise import Terms
@@ -14,6 +15,15 @@ def roles_of(config: Config) -> Roles:
     """The roles of a configuration."""
     return Roles(
         {name: Role(each.permissions, each.inherits, each.break_glass) for name, each in config.auth.roles.items()}
+    )
+
+
+def rules_of(config: Config) -> tuple[Rule, ...]:
+    """Which claims make requests of which traffic class."""
+    return tuple(
+        Rule(CLASSES[name], claim, frozenset(values))
+        for name, each in config.classes.items()
+        for claim, values in each.claims.items()
     )
 
 

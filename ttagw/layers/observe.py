@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ttagw.core.classes import TrafficClass
 from ttagw.logs.access import AccessLog
 from ttagw.metrics import METHODS, Metrics
 from ttagw.model import NO_BODY, Exchange
 from ttagw.pipeline import Hooks, Route
+
+_CRISIS = TrafficClass.CRISIS
+"""Looked up once: that costs more than all the rest of asking."""
 
 
 class Observe:
@@ -15,10 +19,18 @@ class Observe:
 
     name = "observe"
 
-    def __init__(self, metrics: Metrics, access: AccessLog | None, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        access: AccessLog | None,
+        monotonic: Callable[[], float],
+        crisis: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
+    ) -> None:
+        """`crisis` is told of what is of that class when it is over."""
         self._metrics = metrics
         self._access = access
         self._monotonic = monotonic
+        self._crisis = crisis
 
     def bind(self, route: Route) -> Hooks:
         """Counts into the route's own cells."""
@@ -28,6 +40,7 @@ class Observe:
         observe_upstream = cells.upstream_seconds.observe
         record = None if self._access is None else self._access.record
         monotonic = self._monotonic
+        crisis = self._crisis
 
         def ended(exchange: Exchange) -> None:
             cells.in_flight -= 1
@@ -47,6 +60,8 @@ class Observe:
             cells.bytes_out += exchange.bytes_out
             if exchange.body is not NO_BODY:
                 cells.bytes_in += exchange.body.received
+            if exchange.rank is _CRISIS:
+                crisis(exchange)
             if record is not None:
                 record(exchange, seconds)
 

@@ -192,7 +192,7 @@ class LocalBuckets:
             limit = self._limit(terms, now)
             meter = limit.meter
             at = meter.at(now)
-            for before in asked:
+            for before in reversed(asked):
                 if before.limit is limit and before.key == key:
                     one = _Asked(limit, key, at, before.empty, before.after, before.cost + cost)
                     break

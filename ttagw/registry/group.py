@@ -219,6 +219,8 @@ class Group:
         tiers = tuple(tuple(members[place].instance for place in tier) for tier in decision.tiers)
         service = self.service
         service.instances = [each.instance for each in members]
+        chosen = {place for tier in decision.tiers for place in tier}
+        service.spare = [each.instance for place, each in enumerate(members) if place not in chosen and each.spare]
         asked = {id(each) for tier in service.tiers for each in tier}
         for tier in tiers:
             for instance in tier:

@@ -122,6 +122,11 @@ class Member:
         """Whether it could be asked if nothing else were missing."""
         return self.health.up and not self.draining and self.instance.breaker.state is not State.FORCED_OPEN
 
+    @property
+    def spare(self) -> bool:
+        """Whether it may be asked where nobody else can, however its checks are: nobody has taken it out."""
+        return not self.draining and self.instance.breaker.state is not State.FORCED_OPEN
+
     def standing(self, now: float) -> Standing:
         """How it stands."""
         breaker = self.instance.breaker

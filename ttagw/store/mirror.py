@@ -23,6 +23,14 @@ TICK = 0.5
 """Seconds between two looks at what is due."""
 RECONCILE = 5.0
 """Seconds between two comparisons with a store that is shared."""
+MOST = 1_000_000
+"""Entries that are taken up where nothing else is said."""
+SHARE = 20.0
+"""A large table is compared less often: it takes a twentieth of the time at the most."""
+SWEEP_EACH = 1e-4
+"""Seconds between two looks at what is over, for each entry: a large table is looked through less often."""
+MOST_TOLD = 100
+"""Entries that cannot be read and of which the log says so."""
 GONE = b"-"
 """What stands in the place of something that was taken out."""
 GONE_FOR = 7 * 86400.0
@@ -45,17 +53,27 @@ class Mirror(Generic[T]):
         clock: Any,
         wall: Callable[[], float],
         changed: Callable[[str, T | None], None] = lambda key, entry: None,  # noqa: ARG005
+        most: int = MOST,
     ) -> None:
         """`decode` raises `ValueError`. `end`: Unix time at which an entry is over, or infinity. `changed` is told of
-        each entry that is new, is another than before, was taken out, or is over.
+        each entry that is new, is another than before, was taken out, or is over. `most`: entries that are taken up;
+        whoever writes some sees to it that there are no more.
         """
         self.entries: dict[str, T] = {}
-        """As it is now; read only. What is over goes within a second or so: whoever must know better looks at the end.
+        """As it is now; read only. What is over goes within a second or so, in a large table later: whoever must know
+        better looks at the end.
         """
         self.current = False
         """Whether the store has been seen since it was last away."""
         self._raw: dict[str, bytes] = {}
         self._gone: dict[str, float] = {}
+        self._owed: dict[str, bytes] = {}
+        """What is in effect here, and the store was not there to be told."""
+        self._heard: set[str] | None = None
+        """What was heard of since the comparison that is under way began: it is newer than what that will find."""
+        self._told: set[str] = set()
+        """What could not be taken up, and was said to be so."""
+        self._most = most
         self._store = store
         self._prefix = prefix
         self._decode = decode
@@ -67,7 +85,7 @@ class Mirror(Generic[T]):
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
         self._looking: Deferred[None] | None = None
-        self._next = 0.0
+        self._next = self._next_sweep = 0.0
 
     # Life
 
@@ -98,6 +116,14 @@ class Mirror(Generic[T]):
         await self._store.put(self._prefix + key, raw, self._ttl(entry))
         self._take(key, raw)
 
+    def put_here(self, key: str, raw: bytes) -> None:
+        """An entry that is in effect here at once, and everywhere as soon as the store is there to be told: for what
+        cannot wait. Raises `ValueError` for what cannot be decoded.
+        """
+        self._decode(raw)
+        self._owed[key] = raw
+        self._take(key, raw)
+
     async def remove(self, key: str) -> bool:
         """Take an entry out; whether there was one. Raises `StoreError`, then it stays in effect."""
         if key not in self.entries:
@@ -114,9 +140,12 @@ class Mirror(Generic[T]):
 
     def _noticed(self, key: str, value: bytes | None) -> None:
         if value is not None:  # what is gone without a mark was lost
+            self._owed.pop(key.removeprefix(self._prefix), None)
             self._take(key.removeprefix(self._prefix), value)
 
     def _take(self, key: str, raw: bytes) -> None:
+        if self._heard is not None:
+            self._heard.add(key)
         if raw == GONE:
             self._gone[key] = self._clock.seconds() + GONE_FOR
             self._drop(key)
@@ -126,13 +155,22 @@ class Mirror(Generic[T]):
         try:
             entry = self._decode(raw)
         except ValueError:
-            self.log.warn("the store has something below {prefix} that cannot be read", prefix=self._prefix)
+            self._warn("the store has something below {prefix} that cannot be read", key)
+            return
+        if key not in self.entries and len(self.entries) >= self._most:
+            self._warn("the store has more below {prefix} than is taken up", "")
             return
         if self._end(entry) > self._wall():
             self._gone.pop(key, None)
             self._raw[key] = raw
             self.entries[key] = entry
             self._tell(key, entry)
+
+    def _warn(self, sentence: str, about: str) -> None:
+        """Say it once: the next comparison finds the same."""
+        if about not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(about)
+            self.log.warn(sentence, prefix=self._prefix)
 
     def _drop(self, key: str) -> None:
         self._raw.pop(key, None)
@@ -152,15 +190,20 @@ class Mirror(Generic[T]):
             self.current = False
 
     def _tick(self) -> None:
+        seconds = self._clock.seconds()
+        if seconds >= self._next_sweep:
+            self._sweep()
+            self._next_sweep = seconds + SWEEP_EACH * len(self.entries)
+        for key in [key for key, end in self._gone.items() if end <= seconds]:
+            del self._gone[key]
+        due = not self.current or ((self._owed or self._store.shared) and seconds >= self._next)
+        if due and self._store.state.up:
+            self._look()
+
+    def _sweep(self) -> None:
         now = self._wall()
         for key in [key for key, entry in self.entries.items() if self._end(entry) <= now]:
             self._drop(key)
-        seconds = self._clock.seconds()
-        for key in [key for key, end in self._gone.items() if end <= seconds]:
-            del self._gone[key]
-        due = not self.current or (self._store.shared and seconds >= self._next)
-        if due and self._store.state.up:
-            self._look()
 
     # Comparing
 
@@ -177,13 +220,31 @@ class Mirror(Generic[T]):
             self.log.failure("what is below {prefix} could not be compared", failure=failure, prefix=self._prefix)
 
     async def _compare(self) -> None:
-        self._next = self._clock.seconds() + RECONCILE
+        began = self._clock.seconds()
+        self._next = began + RECONCILE
+        await self._pay()
         before = dict(self._raw)
-        stored = await self._store.scan(self._prefix)
+        heard: set[str] = set()
+        self._heard = heard
+        try:
+            stored = await self._store.scan(self._prefix)
+        finally:
+            self._heard = None
         self.current = self._store.state.up
         for key, raw in stored.items():
-            self._take(key.removeprefix(self._prefix), raw)
+            if key.removeprefix(self._prefix) not in heard:
+                self._take(key.removeprefix(self._prefix), raw)
+        now = self._clock.seconds()
+        self._next = now + max(RECONCILE, SHARE * (now - began))
         await self._write_again(before, stored)
+
+    async def _pay(self) -> None:
+        for key, raw in list(self._owed.items()):
+            entry = self.entries.get(key)
+            if entry is not None and self._raw[key] == raw:
+                await self._store.put(self._prefix + key, raw, self._ttl(entry))
+            if self._owed.get(key) == raw:
+                del self._owed[key]
 
     async def _write_again(self, before: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
         now = self._wall() + LAST_MOMENT

@@ -6,6 +6,7 @@ should be: bytes after an answer, an answer before the end of the request, a dea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
@@ -20,7 +21,7 @@ from ttagw.upstream.head import request_head
 from ttagw.upstream.reader import AnswerReader, Phase
 from ttagw.upstream.upload import Upload
 from ttagw.wire.deadlines import NEVER
-from ttagw.wire.socket import is_quiet
+from ttagw.wire.socket import listening
 from ttagw.wire.writer import Writer, writer_for
 
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ class UpstreamConnection:
         "_writer",
         "deadline",
         "fresh",
+        "heard",
         "transport",
         "waited",
     )
 
     transport: Any
     """None until the connection is made."""
+    heard: Callable[[], object]
+    """Whether, as far as the kernel knows, the other side has closed or sent something; for one that is idle."""
     _exchange: Exchange
     _sink: Sink
     _writer: Writer
@@ -84,6 +88,7 @@ class UpstreamConnection:
         transport.setTcpNoDelay(True)
         # A service may answer and close before it has taken all of a request: the answer counts (RFC 9112 §9.5).
         self._writer = writer_for(transport, self._drained, self._pool.monotonic, read_on=True)
+        self.heard = listening(transport)
         if not self._pool.tls:
             self._pool.opened(self)
 
@@ -316,10 +321,6 @@ class UpstreamConnection:
         """Nothing is expected of this instance any more: if its answer has not begun, another one may be asked."""
         if self._attempt is not None and self._reader.phase == Phase.HEAD:
             self._attempt.move()
-
-    def is_quiet(self) -> bool:
-        """Whether the other side has neither closed nor sent anything, as far as the kernel knows."""
-        return is_quiet(self.transport)
 
     def close(self) -> None:
         """End the connection in order; over TLS that takes an answer, which is not waited for long."""

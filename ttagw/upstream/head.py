@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ttagw.core.headers import lay
 from ttagw.model import NO_BODY, UNKNOWN, Exchange
 
-_SEPARATOR = b": "
 _WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 """Methods whose requests say that their body is empty (RFC 9110 §8.6)."""
 
@@ -27,7 +27,8 @@ def request_head(exchange: Exchange, target: bytes, authority: bytes) -> bytes:
     ]
     fields = exchange.fields
     if fields:
-        lines.append(b"\r\n".join(map(_SEPARATOR.join, fields)))
+        laid = exchange.laid
+        lines.append(laid[1] if laid is not None and laid[0] == fields else lay(fields, laid))
         lines.append(b"\r\n")
     if exchange.body is NO_BODY:
         lines.append(b"content-length: 0\r\n\r\n" if exchange.method in _WITH_CONTENT else b"\r\n")

@@ -1,14 +1,15 @@
 """The bounded connections to one instance.
 
 Whoever asks gets an idle connection, or a new one while there are fewer than `max_connections`, or waits in line for up
-to `queue_timeout`. The connection used last is used next, so that surplus ones grow old and are closed.
+to `queue_timeout`. Requests of the class crisis wait first in line, and some more connections are kept for them. The
+connection used last is used next, so that surplus ones grow old and are closed.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError as RefusedByPeer
@@ -27,6 +28,20 @@ from ttagw.wire.deadlines import NEVER, Deadlines
 
 RETRY_AFTER = 5
 """Seconds after which a client may well try a service again that was not reachable."""
+
+
+class _Place(NamedTuple):
+    """A place in the line."""
+
+    until: float
+    """When its time is over."""
+    waiter: Waiter
+    first: bool = False
+
+
+def kept_of(most: int) -> int:
+    """How many connections beyond so many there may be for those who must not be refused."""
+    return max(1, most // 8)
 
 
 class _Connecting(Factory):
@@ -71,7 +86,9 @@ class InstancePool:
         self._idle: list[UpstreamConnection] = []
         self._all: set[UpstreamConnection] = set()
         self._opening: dict[UpstreamConnection, Deferred[IProtocol]] = {}
-        self._waiting: deque[tuple[float, Waiter]] = deque()
+        self._most = settings.max_connections
+        self._kept = kept_of(self._most)
+        self._waiting: deque[_Place] = deque()
         self._stopped = False
         deadlines.watch(self)
 
@@ -101,7 +118,8 @@ class InstancePool:
             while idle:
                 connection = idle.pop()
                 # What has come unasked would be taken for the answer; and one that is closed is of no use.
-                if connection.is_quiet():
+                heard = connection.heard
+                if not heard():
                     return connection
                 connection.abort()
         self._wait(waiter)
@@ -111,17 +129,27 @@ class InstancePool:
         if self._stopped:
             waiter.refused(_left())
             return
-        if len(self._all) < self._settings.max_connections:
-            self._waiting.append((NEVER, waiter))
+        if len(self._all) < self._most:
+            self._waiting.append(_Place(NEVER, waiter))
             self._open()
             return
         until = self.monotonic() + self._settings.queue_timeout
-        self._waiting.append((until, waiter))
-        self.deadline = min(self.deadline, until)
+        if not waiter.passes("connections"):
+            self._waiting.append(_Place(until, waiter))
+            self.deadline = min(self.deadline, until)
+            return
+        # It gets what is free next, and does not wait for that as long as there is a place that is kept.
+        keeps = len(self._all) < self._most + self._kept
+        behind = next((place for place, each in enumerate(self._waiting) if not each.first), len(self._waiting))
+        self._waiting.insert(behind, _Place(NEVER if keeps else until, waiter, first=True))
+        if keeps:
+            self._open()
+        else:
+            self.deadline = min(self.deadline, until)
 
     def give_up(self, waiter: Waiter) -> None:
         """The waiter does not want one any more. A connection being opened for it goes to the next, or becomes idle."""
-        self._waiting = deque(each for each in self._waiting if each[1] is not waiter)
+        self._waiting = deque(each for each in self._waiting if each.waiter is not waiter)
 
     def _open(self) -> None:
         connection = UpstreamConnection(self)
@@ -140,20 +168,25 @@ class InstancePool:
 
     def released(self, connection: UpstreamConnection, now: float) -> None:
         """A connection has done its work and can do more."""
-        if self._waiting or self._stopped:
+        if self._waiting or self._stopped or len(self._all) > self._most:
             self._give(connection)
         else:
             connection.deadline = now + self._settings.keepalive
             self._idle.append(connection)
 
     def _give(self, connection: UpstreamConnection) -> None:
-        if self._stopped:
+        if self._stopped or (len(self._all) > self._most and not self._promised()):
+            # Whoever had a place that is kept gives it back, whoever else may wait.
             connection.close()
         elif self._waiting:
-            self._waiting.popleft()[1].connected(connection)
+            self._waiting.popleft().waiter.connected(connection)
         else:
             connection.deadline = self.monotonic() + self._settings.keepalive
             self._idle.append(connection)
+
+    def _promised(self) -> bool:
+        """Whether the next in line is one who goes first, or for whom a connection was opened."""
+        return bool(self._waiting) and (self._waiting[0].first or self._waiting[0].until == NEVER)
 
     def closed(self, connection: UpstreamConnection, why: str = "") -> None:
         """A connection is of no use any more. Called as often as one likes."""
@@ -188,12 +221,12 @@ class InstancePool:
         self.count_error(error.reason)
         self.log.warn("{instance}: cannot connect: {reason} {why}", instance=self.label, reason=error.reason, why=why)
         if self._waiting:
-            self._waiting.popleft()[1].refused(error)
+            self._waiting.popleft().waiter.refused(error)
         self._open_for_next()
 
     def _open_for_next(self) -> None:
         """A place is free: those who wait in line are not left there."""
-        if len(self._waiting) > len(self._opening) and not self._stopped:
+        if len(self._waiting) > len(self._opening) and len(self._all) < self._most and not self._stopped:
             self._open()
 
     def expired(self, connection: UpstreamConnection) -> None:
@@ -210,17 +243,17 @@ class InstancePool:
 
     def expire(self, now: float) -> None:
         """Somebody has waited for `queue_timeout`."""
-        late = [waiter for until, waiter in self._waiting if until <= now]
-        self._waiting = deque(each for each in self._waiting if each[0] > now)
-        self.deadline = min((until for until, _ in self._waiting), default=NEVER)
+        late = [each.waiter for each in self._waiting if each.until <= now]
+        self._waiting = deque(each for each in self._waiting if each.until > now)
+        self.deadline = min((each.until for each in self._waiting), default=NEVER)
         for waiter in late:
             waiter.refused(UpstreamBusyError("queue_timeout", retry_after=1))
 
     def move(self) -> None:
         """The instance is down: whoever waits for its answer, or for a connection, may ask somebody else instead."""
         waiting, self._waiting = self._waiting, deque()
-        for _, waiter in waiting:
-            waiter.refused(UpstreamUnavailableError("instance_down", retry_after=RETRY_AFTER))
+        for each in waiting:
+            each.waiter.refused(UpstreamUnavailableError("instance_down", retry_after=RETRY_AFTER))
         for connection in list(self._all):
             connection.move()
 
@@ -233,7 +266,7 @@ class InstancePool:
         for connection in list(self._opening):
             self.expired(connection)
         while self._waiting:
-            self._waiting.popleft()[1].refused(_left())
+            self._waiting.popleft().waiter.refused(_left())
 
     def abort(self) -> None:
         """Cut every connection now."""

@@ -14,14 +14,14 @@ from twisted.python.failure import Failure
 from ttagw.core.headers import CONNECTION, RESPONSES, Plan, connection_options, without
 from ttagw.errors import UpstreamBrokenError
 from ttagw.model import UNKNOWN, Fields, Reply
+from ttagw.upstream.known import AnswerMemory
 
 MAX_HEAD = 64 * 1024
 """Bytes of a head; and of a chunked body's framing and trailers while no data comes."""
 MAX_FIELDS = 200
 MAX_INTERIM = 10
-LONGEST_PAUSE = 63
-"""Heads of which none is remembered, when those that were did not come again."""
 
+_NO_FIELDS: Fields = []
 _USUAL_OPTIONS = (b"keep-alive", b"close")
 
 
@@ -38,18 +38,6 @@ class _Refused(Exception):  # noqa: N818 - it never leaves this module
     """Stops llhttp from inside a callback."""
 
 
-class _KnownHead:
-    """The head of an answer that was read before: its bytes, and what they said."""
-
-    __slots__ = ("fields", "head", "length", "status")
-
-    def __init__(self, head: bytes, status: int, fields: Fields, length: int) -> None:
-        self.head = head
-        self.status = status
-        self.fields = fields
-        self.length = length
-
-
 class AnswerReader:
     """What comes from one connection to a service, answer by answer."""
 
@@ -60,12 +48,11 @@ class AnswerReader:
         "_head_request",
         "_http11",
         "_interim",
-        "_known",
+        "_memory",
+        "_parsed",
         "_parser",
-        "_pause",
         "_raw",
         "_silent",
-        "_wait",
         "chunks",
         "dirty",
         "keep",
@@ -76,11 +63,10 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._raw: Fields = []
-        self._known: _KnownHead | None = None
+        self._parsed = _NO_FIELDS
+        self._memory = AnswerMemory()
         self._head_request = self._http11 = False
         self._head_bytes = self._interim = self._silent = 0
-        # Answers before the next one whose head is remembered.
-        self._wait = self._pause = 0
         self._parser = HttpResponseParser(self)
         self.phase = Phase.IDLE
         self.reply: Reply | None = None
@@ -110,36 +96,41 @@ class AnswerReader:
         self.phase = Phase.IDLE
         self.reply = None
         self.chunks = []
+        self._parsed = _NO_FIELDS
         if self._head_request:
             # llhttp cannot be told that an answer to HEAD has no body, so it waits for one.
             self._parser = HttpResponseParser(self)
             self._head_request = False
 
     def read_as_before(self, data: bytes) -> Reply | None:
-        """The answer, if its head is byte for byte the one before and all of it is here: that needs no parser."""
-        known = self._known
+        """The answer, if its head is like the one before and all of it is here: that needs no parser."""
+        memory = self._memory
+        known = memory.known
         if known is None or self._head_bytes or self.phase != Phase.HEAD or self._head_request:
             return None
-        head = known.head
-        if data.startswith(head) and len(data) - len(head) == known.length:
-            self._pause = 0
-            return Reply(known.status, known.fields[:], data[len(head) :])
-        # Heads that do not come again are remembered ever more rarely.
-        self._known = None
-        self._pause = self._wait = min(2 * self._pause + 1, LONGEST_PAUSE)
-        return None
+        reply = known.read(data)
+        if reply is not None:
+            memory.pause = 0
+        elif not known.begins(data):
+            memory.miss()
+        return reply
 
     def remember(self, reply: Reply, data: bytes) -> None:
         """Recognise the next head by this one, where one read held exactly one counted answer."""
-        if self._wait:
-            self._wait -= 1
+        memory = self._memory
+        if memory.known is not None:
+            return
+        if memory.wait:
+            memory.wait -= 1
             return
         body = len(reply.body or b"")
+        head = b""
         if self.keep and not self.dirty and body and reply.length == body and self._head_bytes == len(data):
             head = data[: len(data) - body]
             # llhttp passes over empty lines after an answer, so this one may not end where the read does.
-            if head.find(b"\r\n\r\n") == len(head) - 4:
-                self._known = _KnownHead(head, reply.status, reply.fields[:], body)
+            if head.find(b"\r\n\r\n") != len(head) - 4:
+                head = b""
+        memory.learn(head, self._parsed, reply, body)
 
     def feed(self, data: bytes) -> None:
         """The service has sent `data`. Raises `UpstreamBrokenError` for what is not one answer."""
@@ -205,7 +196,8 @@ class AnswerReader:
             self.dirty = True
             return
         status = self._parser.get_status_code()
-        raw, self._raw = self._raw, []
+        self._parsed = raw = self._raw
+        self._raw = []
         if status < 200:
             self._skip_interim(status)
             return

@@ -10,10 +10,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Protocol
 
+from ttagw.core.headers import lay
 from ttagw.model import UNKNOWN, BodySource, Exchange, Reply
 from ttagw.wire.writer import HIGH_WATER, Writer
 
-_SEPARATOR = b": "
 _PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 _STATUS = {
     code: b"HTTP/1.1 %d %b\r\nx-request-id: " % (code, _PHRASES.get(code, b"Unassigned")) for code in range(200, 600)
@@ -172,9 +172,11 @@ class Answer:
             parts.append(b"\r\nconnection: close")
         elif not exchange.version:
             parts.append(b"\r\nconnection: keep-alive")
-        if reply.fields:
+        fields = reply.fields
+        if fields:
+            laid = reply.laid
             parts.append(b"\r\n")
-            parts.append(b"\r\n".join(map(_SEPARATOR.join, reply.fields)))
+            parts.append(laid[1] if laid is not None and laid[0] == fields else lay(fields, laid))
         parts.append(b"\r\n\r\n")
         return b"".join(parts)
 

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ttagw.core.forwarded import Peer
 from ttagw.errors import RequestTimeoutError, UpstreamTimeoutError
 from ttagw.model import Exchange
 from ttagw.web.answer import Answer
@@ -30,6 +31,10 @@ LINGER = 2.0
 """
 LONGEST_END = 900.0
 """Seconds after which a connection that ends is cut, however steadily its client takes the rest."""
+LONGEST_RESPITE = 5.0
+"""Seconds for which a connection is not read after an answer that asks for it, at the most: so long it may take until
+it is seen that its client has gone.
+"""
 MOST_REQUESTS = 1000
 MOST_SECONDS = 3600.0
 """After so many requests, or so long, a connection ends with its next answer."""
@@ -50,18 +55,22 @@ class Channel:
         "_began",
         "_closing",
         "_current",
+        "_last",
         "_monotonic",
         "_paused",
         "_paused_at",
         "_reader",
         "_requests",
+        "_rest",
         "_running",
         "_site",
         "_writer",
         "deadline",
+        "peer",
         "transport",
     )
 
+    peer: Peer
     transport: Any
     _writer: Writer
     _answer: Answer
@@ -71,9 +80,11 @@ class Channel:
         self._site = site
         self._monotonic = site.monotonic
         self._current: Exchange | None = None
-        self._running = self._closing = self._paused = False
+        self._running = self._closing = self._paused = self._last = False
         self._requests = 0
         self._began = self._paused_at = 0.0
+        self._rest = 0.0
+        """Until when nothing is read, and nothing that waits is begun; 0: it is not."""
         self.deadline = NEVER
 
     # As a protocol
@@ -90,7 +101,8 @@ class Channel:
         transport.setTcpNoDelay(True)
         self._writer = writer_for(transport, self._drained, site.monotonic)
         self._answer = Answer(self, self._writer)
-        self._reader = RequestReader(site.http, site.trust, site.peer_of(transport), self._answer, self)
+        self.peer = site.peer_of(transport)
+        self._reader = RequestReader(site.http, site.trust, self.peer, self._answer, self)
         self._began = now = site.monotonic()
         self.deadline = now + site.http.keepalive_timeout
         site.opened(self)
@@ -108,7 +120,9 @@ class Channel:
             self._next()
         if reader.fed and not reader.deaf:
             limit = reader.limit(now, paused=self._paused, answering=True)
-            if self._current is None or limit < self.deadline:
+            if self._rest:
+                self.deadline = self._rest
+            elif self._current is None or limit < self.deadline:
                 self.deadline = limit
 
     def connectionLost(self, reason: Failure) -> None:
@@ -126,11 +140,19 @@ class Channel:
 
     def _next(self) -> None:
         """Start what waits, as long as nothing is under way."""
+        if self._rest:
+            return
         self._running = True
         site = self._site
         queue = self._reader.queue
         # Answers that the client does not take are not piled up: the next request waits.
-        while queue and self._current is None and not self._closing and self._writer.queued < HIGH_WATER:
+        while (
+            queue
+            and self._current is None
+            and not self._closing
+            and not self._rest
+            and self._writer.queued < HIGH_WATER
+        ):
             self._current = exchange = queue.pop(0)
             self._requests += 1
             self._answer.begin(exchange)
@@ -139,7 +161,7 @@ class Channel:
             if exchange.deadline and exchange.deadline < self.deadline and not exchange.over:
                 self.deadline = exchange.deadline
         self._running = False
-        if self._paused and not queue and self._reader.reading is None:
+        if self._paused and not queue and self._reader.reading is None and not self._rest:
             self.resume()
 
     def _spoilt(self, exchange: Exchange) -> None:
@@ -151,7 +173,7 @@ class Channel:
     def closes_after(self) -> bool:
         """Whether the connection ends after the answer that begins now."""
         exchange = self._current
-        if exchange is None or not exchange.keep_alive or exchange is self._reader.reading:
+        if exchange is None or not exchange.keep_alive or self._last or exchange is self._reader.reading:
             return True
         site = self._site
         return self._requests >= MOST_REQUESTS or site.draining or self._reader.seen - self._began >= MOST_SECONDS
@@ -161,10 +183,18 @@ class Channel:
         exchange, self._current = self._current, None
         if exchange is not None:
             self._site.pipeline.end(exchange)
-        if close:
+        if close or self._last:
             self._close()
             return
         now = self._monotonic()
+        if exchange is not None and exchange.respite:
+            self._rest = self.deadline = now + min(exchange.respite, LONGEST_RESPITE)
+            self.pause()
+            return
+        self._await(now)
+
+    def _await(self, now: float) -> None:
+        """Nothing is under way: the next request is waited for, or is there already."""
         self.deadline = now + self._site.http.keepalive_timeout
         if self._writer.queued or self._reader.fed:
             # Something else than the next request is waited for: `expire` sees what.
@@ -180,6 +210,7 @@ class Channel:
         clean = not reader.fed and reader.reading is None and not reader.queue
         reader.deaf = self._closing = True
         reader.queue.clear()
+        self._rest = 0.0
         # From now on it counts how long the end takes.
         self._began = now = self._monotonic()
         self.deadline = now + LINGER
@@ -213,6 +244,17 @@ class Channel:
         if self._current is None and not reader.fed and not reader.queue and not self._closing:
             self._close()
 
+    def close_soon(self) -> None:
+        """End the connection: after the answer that is under way, or now."""
+        self._last = True
+        if self._current is None and not self._closing:
+            self._close()
+
+    def stalled(self, now: float) -> float:
+        """Seconds for which the client has taken nothing of what waits for it; 0 if nothing waits."""
+        writer = self._writer
+        return now - writer.progress if writer.outstanding(now) else 0.0
+
     # Backpressure
 
     def pause(self) -> None:
@@ -232,7 +274,7 @@ class Channel:
 
     def _drained(self) -> None:
         self._answer.drained()
-        if self._current is None and not self._reader.fed and not self._closing:
+        if self._current is None and not self._reader.fed and not self._closing and not self._rest:
             self.deadline = self._monotonic() + self._site.http.keepalive_timeout
         if self._reader.queue and not self._running:
             self._next()
@@ -256,6 +298,13 @@ class Channel:
                 self.deadline = now + (_GLANCE if outstanding else rest)
         elif self._current is not None and self._current.deadline and now >= self._current.deadline:
             self._site.pipeline.fail(self._current, UpstreamTimeoutError("route_timeout"))
+        elif self._rest and now >= self._rest:
+            self._rest = 0.0
+            self._await(now)
+            if self._paused and not self._reader.queue and self._current is None:
+                self.resume()
+        elif self._rest:
+            self.deadline = self._rest
         else:
             self._expire_reading(now)
 

@@ -6,6 +6,7 @@ Everything is prepared when the gateway starts, so that it needs no store, no se
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from html import escape
 from typing import Protocol
@@ -124,6 +125,31 @@ class Fallback:
         if error.retry_after is not None:
             document["retry_after"] = error.retry_after
         return _encode(document) + b"\n", offer
+
+
+@dataclass(frozen=True)
+class _Help:
+    text: str
+    hotline: str
+
+
+@dataclass(frozen=True)
+class _Settings:
+    status: int
+    region_header: str
+    default_region: str
+    regions: Mapping[str, Help]
+
+
+BUILT_IN = Fallback(
+    _Settings(
+        503,
+        "",
+        "US",
+        {"US": _Help("You are not alone. Call or text 988, or text HOME to 741741. In danger now: 911.", "988")},
+    )
+)
+"""What a request of the class crisis gets where no safe answer is configured: those of the US, by call and by text."""
 
 
 def support_fields(support: Support) -> Fields:

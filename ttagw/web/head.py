@@ -61,47 +61,6 @@ def read_head(exchange: Exchange, target: bytes, raw: Fields, trust: Trust) -> N
     exchange.forwarded = view.lines
 
 
-class KnownHead:
-    """What a head said, but for its target: to recognise the next one by.
-
-    A client that keeps its connection sends much the same head again and again. One that differs from the one before in
-    nothing but its target needs no parser: the bytes around the target have been judged already.
-    """
-
-    __slots__ = ("_authority", "_client", "_credentials", "_fields", "_forwarded", "_host", "_method", "end", "start")
-
-    def __init__(self, exchange: Exchange, end: bytes) -> None:
-        """`end` is everything after the target. For a request without a body, as it was before any layer saw it."""
-        self.start = exchange.method + b" "
-        """What stands before the target."""
-        self.end = end
-        self._method = exchange.method
-        self._fields = exchange.fields[:]
-        self._credentials = exchange.credentials
-        self._authority = exchange.authority
-        self._host = exchange.host
-        self._forwarded = exchange.forwarded
-        self._client = exchange.client
-
-    def read(self, exchange: Exchange, target: bytes) -> bool:
-        """Fill in what the head says; False if the target is not a plain one and somebody else has to judge it."""
-        try:
-            path, exchange.query, absolute = split_target(target)
-            if absolute is not None or path == b"*":
-                return False
-            exchange.path = canonical(path)
-        except TargetError:
-            return False
-        exchange.method = self._method
-        exchange.fields = self._fields[:]
-        exchange.credentials = self._credentials
-        exchange.authority = self._authority
-        exchange.host = self._host
-        exchange.forwarded = self._forwarded
-        exchange.client = self._client
-        return True
-
-
 def _read_target(exchange: Exchange, target: bytes, authority: bytes) -> None:
     exchange.authority = authority
     try:

@@ -25,15 +25,12 @@ from ttagw.errors import (
 )
 from ttagw.model import UNKNOWN, Body, BodySource, Exchange, Fields, Sink
 from ttagw.web.chunks import ChunkLines
-from ttagw.web.head import KnownHead, read_head
+from ttagw.web.head import read_head
+from ttagw.web.known import LONGEST_KNOWN, HeadMemory
 from ttagw.web.line import RequestLine
 
 LEAST_RATE = 500
 """Bytes per second that a request body must reach on average, once `body_timeout` is over."""
-_LONGEST_KNOWN = 4096
-"""Bytes of a head that are kept to recognise the next one by."""
-LONGEST_PAUSE = 63
-"""Heads of which none is remembered, when those that were did not come again."""
 WAITING_REQUESTS = 32
 """Pipelined requests that may wait before the connection is read no further."""
 
@@ -52,10 +49,10 @@ class RequestReader:
         "_chunks",
         "_held",
         "_http",
-        "_known",
         "_line",
+        "_memory",
+        "_parsed",
         "_parser",
-        "_pause",
         "_peer",
         "_raw",
         "_since",
@@ -63,7 +60,6 @@ class RequestReader:
         "_source",
         "_trust",
         "_url",
-        "_wait",
         "deaf",
         "fed",
         "queue",
@@ -83,10 +79,8 @@ class RequestReader:
         self._line = RequestLine()
         self._chunks: ChunkLines | None = None
         self._held = False
-        self._known: KnownHead | None = None
-        # Requests before the next one whose head is remembered. The first of a connection may be its last.
-        self._wait = 1
-        self._pause = 0
+        self._parsed: Fields = []
+        self._memory = HeadMemory(min(LONGEST_KNOWN, http.max_header_bytes))
         self._since = self._body_since = 0.0
         self.fed = 0
         """Bytes that have come since the last complete request: 0 between requests."""
@@ -104,18 +98,15 @@ class RequestReader:
         self.seen = now
         if not self.fed:
             self._since = now
-            known = self._known
+            memory = self._memory
+            known = memory.known
             if known is not None:
-                if data.endswith(known.end) and data.startswith(known.start):
-                    target = data[len(known.start) : -len(known.end)]
-                    exchange = Exchange(self._peer, self._sink, b"", now)
-                    if len(target) <= self._http.max_uri and known.read(exchange, target):
-                        self._pause = 0
-                        self._enqueue(exchange)
-                        return None
-                # Heads that do not come again are remembered ever more rarely.
-                self._known = None
-                self._pause = self._wait = min(2 * self._pause + 1, LONGEST_PAUSE)
+                exchange = Exchange(self._peer, self._sink, b"", now)
+                if len(data) <= memory.longest and known.read(exchange, data, self._http.max_uri):
+                    memory.pause = 0
+                    self._enqueue(exchange)
+                    return None
+                memory.miss()
         self.fed += len(data)
         self._line.read(data)
         spoilt = None
@@ -138,15 +129,17 @@ class RequestReader:
         if len(self.queue) >= WAITING_REQUESTS:
             self._source.pause()
 
-    def _remember(self, exchange: Exchange) -> None:
+    def _remember(self, exchange: Exchange, raw: Fields) -> None:
         """Recognise the next head by this one, if it came whole, in one read, and has no body."""
         plain = not exchange.length and exchange.keep_alive and exchange.version and not exchange.id
         chunk = self._line.chunk
-        if plain and self.fed == len(chunk) and len(chunk) <= _LONGEST_KNOWN:
+        end = b""
+        if plain and self.fed == len(chunk) and len(chunk) <= self._memory.longest:
             # From the space before "HTTP/1.1" on; the second request in one read is not the end of it.
             end = chunk[self._line.end - len(b" HTTP/1.") :]
-            if end.find(b"\r\n\r\n") == len(end) - 4:
-                self._known = KnownHead(exchange, end)
+            if end.find(b"\r\n\r\n") != len(end) - 4:
+                end = b""
+        self._memory.learn(exchange, end, raw)
 
     def _check_partial(self) -> None:
         """A head that never ends calls nothing: count what was fed."""
@@ -181,7 +174,8 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """The head is complete."""
         exchange = Exchange(self._peer, self._sink, self._parser.get_method(), self._since)
-        raw, self._raw = self._raw, []
+        self._parsed = raw = self._raw
+        self._raw = []
         self.reading = exchange
         try:
             exchange.version = self._line.minor_version(exchange.method, self._url)
@@ -231,7 +225,7 @@ class RequestReader:
     def on_message_complete(self) -> None:
         """A request is complete."""
         exchange, self.reading = self.reading, None
-        self._raw = []
+        raw, self._parsed, self._raw = self._parsed, [], []
         self._url = b""
         if exchange is None:
             self.fed = 0
@@ -243,10 +237,10 @@ class RequestReader:
             exchange.body.end()
             if exchange.length == UNKNOWN:
                 self._chunks = None
-        if self._wait:
-            self._wait -= 1
+        if self._memory.wait:
+            self._memory.wait -= 1
         else:
-            self._remember(exchange)
+            self._remember(exchange, raw)
         self.fed = 0
         if not exchange.keep_alive:
             self.deaf = True
@@ -302,4 +296,5 @@ class RequestReader:
     def paused_for(self, seconds: float, now: float) -> None:
         """The client was not read from for so long."""
         self._body_since += seconds
+        self._since += seconds
         self.seen = now

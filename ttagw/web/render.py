@@ -8,12 +8,13 @@ from __future__ import annotations
 from email.utils import formatdate
 from html import escape
 
+from ttagw.core.classes import TrafficClass
 from ttagw.core.negotiation import preferred
 from ttagw.errors import GatewayError
 from ttagw.model import Exchange, Fields, Reply
 from ttagw.pipeline import Support
 from ttagw.problem import TYPE_BASE, problem
-from ttagw.web.fallback import support_fields, support_lines, support_member, support_page, vary
+from ttagw.web.fallback import BUILT_IN, support_fields, support_lines, support_member, support_page, vary
 
 __all__ = ["TYPE_BASE", "render"]
 
@@ -30,10 +31,14 @@ h1{{font-size:1.4em;font-weight:600}}small{{color:#677}}</style></head>
 def render(exchange: Exchange, error: GatewayError) -> Reply:
     """The answer that says `error`, in the form that the request's `Accept` prefers; or its route's safe answer.
 
-    Where a route has one, whatever else it is answered with offers the same help.
+    Where a route has one, whatever else it is answered with offers the same help. What is of the class crisis has one
+    on every route.
     """
     fallback = exchange.route.fallback
+    if fallback is None and exchange.rank is TrafficClass.CRISIS:
+        fallback = exchange.route.crisis or BUILT_IN
     if fallback is not None and error.status >= 500:
+        exchange.helped = True
         return fallback.reply(exchange, error)
     helping = fallback or exchange.route.help
     support = None if helping is None or error.status >= 500 else helping.support(exchange)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IAddress, ISSLTransport
 from twisted.logger import Logger
@@ -24,6 +24,19 @@ from ttagw.wire.deadlines import Deadlines
 
 SILENCE = 10.0
 """Seconds in which it is said once that certificates do not verify."""
+
+
+class Gate(Protocol):
+    """Says who is let in; see `ttagw.abuse.gate`."""
+
+    def refuses(self, host: str) -> bool:
+        """Whether a new connection from this address is closed at once."""
+
+    def opened(self, connection: Any) -> None:
+        """A connection has begun."""
+
+    def closed(self, connection: Any) -> None:
+        """A connection is gone."""
 
 
 class GatewaySite(Site):
@@ -54,6 +67,8 @@ class GatewaySite(Site):
         """Whether clients are asked for certificates where they come over TLS."""
         self.certificates_refused = 0
         self._said = float("-inf")
+        self.gate: Gate | None = None
+        """Who is let in; None: everybody."""
         self.channels: set[Channel] = set()
         self.accepted = 0
         self.turned_away = 0
@@ -72,8 +87,14 @@ class GatewaySite(Site):
         """What is offered in the TLS handshake (ALPN)."""
         return [b"http/1.1"]
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002 - Twisted's signature
-        """A channel, or while there are too many, somebody who says so and closes."""
+    def refuses(self, addr: IAddress | None) -> bool:
+        """Whether a connection from this address is closed before anything is read or said."""
+        return self.gate is not None and self.gate.refuses(getattr(addr, "host", ""))
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A channel; while there are too many, somebody who says so and closes; nothing for whom is not let in."""
+        if self.refuses(addr):
+            return None
         if len(self.channels) >= self.http.max_connections:
             return TurnedAway(self, next_id=self._ids.next)
         return Channel(self)
@@ -91,6 +112,8 @@ class GatewaySite(Site):
         """A connection has begun."""
         self.accepted += 1
         self.channels.add(channel)
+        if self.gate is not None:
+            self.gate.opened(channel)
         self._deadlines.watch(channel)
 
     def closed(self, channel: Channel, reason: Failure) -> None:
@@ -103,6 +126,8 @@ class GatewaySite(Site):
                 host = channel.transport.getPeer().host
                 self.logger.warn("{host}: refused, its certificate does not verify", host=host)
         self.channels.discard(channel)
+        if self.gate is not None:
+            self.gate.closed(channel)
         self._deadlines.forget(channel)
 
     def away(self, rejected: TurnedAway, *, gone: bool) -> bool:

@@ -30,11 +30,13 @@ class Key:
         return {"api_keys": {"file": str(self.file)}}
 
 
-def make_key(folder: Path, name: str = "operator", roles: Sequence[str] = ("admin",)) -> Key:
+def make_key(
+    folder: Path, name: str = "operator", roles: Sequence[str] = ("admin",), permissions: Sequence[str] = ()
+) -> Key:
     """A new key in `folder`'s file of keys."""
     file = folder / "api-keys.toml"
     text = keyfile.new_key(name, os.urandom(32))
-    keyfile.add(file, name, hashed(text.encode("ascii")), tuple(roles), ())
+    keyfile.add(file, name, hashed(text.encode("ascii")), tuple(roles), tuple(permissions))
     return Key(file, text)
 
 

@@ -11,6 +11,7 @@ from ttagw.errors import (
     BandwidthExceededError,
     GatewayError,
     LimitUnknownError,
+    OverloadedError,
     RateLimitedError,
     TooManyAtOnceError,
 )
@@ -26,8 +27,8 @@ CRISIS = TrafficClass.CRISIS
 NO_ROLES: frozenset[str] = frozenset()
 MOST_OFFERS = 1000
 """Sets of roles, for each class, for which an offer is kept."""
-SHED = "overloaded"
-"""Begins the reasons of those who had to go for want of room: they do not pay."""
+SHED = (b"ttagw-reason", OverloadedError.code.encode("ascii"))
+"""What answers have to those who had to go for want of room: they do not pay."""
 
 _new = tuple.__new__
 
@@ -237,7 +238,7 @@ class OnRoute:
         if note is None:
             return
         offer, wants, states, charged, dry, held, spent = note
-        if exchange.reason and charged and wants and exchange.reason.startswith(SHED):
+        if exchange.reason and charged and wants and SHED in reply.fields:
             wants = [want for want in wants if not (dry and want.terms.dry_run)]
             self._buckets.give_back(wants)
             look = self._look(note.wants)
