@@ -157,7 +157,7 @@ def test_who_leaves_or_is_cut_while_waiting_leaves_no_trace(tmp_path: Path) -> N
         assert gateway.failures() == []
 
 
-def test_a_gateway_that_stops_serves_those_who_wait(tmp_path: Path) -> None:
+def test_a_gateway_that_stops_ends_although_somebody_waits(tmp_path: Path) -> None:
     admission = {"in_flight": 1, "queue": 10, "queue_time": "20s"}
     with Origin() as origin:
         gateway = gateway_of(tmp_path, origin, admission=admission)
