@@ -145,3 +145,23 @@ def test_whoever_is_told_whether_the_bound_has_changed_can_rely_on_it() -> None:
         if gradient.answered(random.choice((0.01, 0.2)), 100, now):
             known = int(gradient.bound)
         assert known == int(gradient.bound)
+
+
+def test_a_bound_that_nothing_has_lowered_follows_the_most() -> None:
+    gradient = Gradient(LEAST, 100, 0.0)
+    assert gradient.limit(40)
+    assert gradient.bound == 40
+    assert gradient.limit(200)
+    assert gradient.bound == 200
+    assert not gradient.limit(200)
+    assert gradient.limit(2)
+    assert gradient.bound == LEAST
+
+
+def test_one_that_was_lowered_stays_so() -> None:
+    gradient = Gradient(LEAST, 100, 0.0)
+    for turn in range(400):
+        gradient.overrun(100, turn * 0.02)
+    assert not gradient.limit(50)
+    assert not gradient.limit(500)
+    assert gradient.bound == LEAST

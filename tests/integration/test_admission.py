@@ -157,7 +157,7 @@ def test_who_leaves_or_is_cut_while_waiting_leaves_no_trace(tmp_path: Path) -> N
         assert gateway.failures() == []
 
 
-def test_a_gateway_that_stops_serves_those_who_wait(tmp_path: Path) -> None:
+def test_a_gateway_that_stops_ends_although_somebody_waits(tmp_path: Path) -> None:
     admission = {"in_flight": 1, "queue": 10, "queue_time": "20s"}
     with Origin() as origin:
         gateway = gateway_of(tmp_path, origin, admission=admission)
@@ -265,3 +265,15 @@ def test_memory_that_runs_short_is_given_to_those_who_need_it_most(tmp_path: Pat
             until(lambda: told("memory_short_over") == told("memory_short"), "there is enough again", within=60)
             assert once(gateway.port, get("/bulk/now")).status == 200
             assert gateway.failures() == []
+
+
+def test_a_limit_of_the_address_space_counts(tmp_path: Path) -> None:
+    most = 8 << 30
+    services, routes = {"s": service(9)}, [route()]
+    with Gateway(tmp_path, services, routes, gateway=MEMORY, around=("prlimit", f"--as={most}:{most}")) as gateway:
+
+        def space() -> float:
+            status = Path(f"/proc/{gateway.child.pid}/status").read_text()
+            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmSize:"))
+
+        until(lambda: abs(gateway.metric("ttagw_memory_share") - space() / most) < 0.01, "it is what is looked at")

@@ -208,6 +208,17 @@ def test_a_connection_that_is_cut_gives_everything_back() -> None:
     assert house.is_empty()
 
 
+def test_a_connection_that_is_cut_while_its_request_waits_leaves_nothing_behind() -> None:
+    house = House(1)
+    first, second, third = house.ask(), house.ask(), house.ask()
+    house.pipeline.end(second)
+    house.answer(first)
+    assert house.running == [third]
+    house.answer(third)
+    house.clock.advance(1)
+    assert house.is_empty()
+
+
 def test_what_later_layers_refuse_or_break_is_given_back(failures: Failures) -> None:
     house = House(1)
 

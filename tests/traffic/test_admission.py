@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,8 +54,9 @@ class Made:
         events = Events(lambda: 0.0)
         events.listen(self.told.append)
         nowhere: Any = None
+        self.services: dict[str, Any] = {}
         around = Surroundings(
-            self.reactor, nowhere, events, {}, self.reactor.seconds, self.reactor.seconds, lambda: 0.5
+            self.reactor, nowhere, events, self.services, self.reactor.seconds, self.reactor.seconds, lambda: 0.5
         )
         self.part = Admission(read(file, environ={}), around)
         (self.layer,) = self.part.layers()
@@ -78,6 +80,7 @@ def test_each_service_has_a_gate_and_a_split_the_one_of_its_first(tmp_path: Path
     awaited = {name: gate["awaited"]["normal"] for name, gate in made.part.view()["services"].items()}
     assert awaited == {"one": 1, "two": 2}
     assert made.sample("ttagw_admission_in_flight") == 3
+    made.ask("both")
     assert made.sample("ttagw_admission_limit", service="two") == 1000
 
 
@@ -143,6 +146,19 @@ def test_a_shortage_is_told_and_so_is_its_end(tmp_path: Path, used: dict[str, fl
         (f"{what}_short", "alert"),
         (f"{what}_short_over", "info"),
     ]
+
+
+def test_a_gate_is_not_wider_than_there_are_connections(tmp_path: Path) -> None:
+    made = Made(tmp_path, "[upstream]\nmax_connections = 20\n")
+    made.services["one"] = SimpleNamespace(instances=[SimpleNamespace(pool=SimpleNamespace(idle=0))] * 2)
+    made.part.start()
+    assert made.sample("ttagw_admission_limit", service="one") == 40
+    made.ask("both")
+    assert made.sample("ttagw_admission_limit", service="two") == 1000
+    made.services["one"].instances = made.services["one"].instances * 2
+    made.ask("first")
+    tick(made)
+    assert made.sample("ttagw_admission_limit", service="one") == 80
 
 
 def test_who_waits_is_sent_away_too(tmp_path: Path, used: dict[str, float]) -> None:

@@ -78,7 +78,7 @@ class Admission(Section):
     queue_time: DurationOrNone = 0.5
     """How long they may wait at the most."""
     memory: SizeOrNone = 0
-    """Bytes of memory for this process, above nine tenths of which requests are shed; 0 is what the system allows."""
+    """Bytes of memory for this process, from 85 % of which on requests are shed; 0 is what the system allows."""
 
 
 class Abuse(Section):

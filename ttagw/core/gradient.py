@@ -124,6 +124,15 @@ class Gradient:
         enough = self._count + self._overruns >= SAMPLES
         return enough and now - self._began >= WINDOW and self._sampled(now)
 
+    def limit(self, most: int) -> bool:
+        """From now on it is not more than `most`, and grows up to that. Whether the bound has changed."""
+        before = int(self.bound)
+        open_ = self.bound >= self.most
+        self.most = max(most, self.least)
+        # A bound that nothing has lowered stays as high as it may be.
+        self.bound = float(self.most) if open_ else min(self.bound, float(self.most))
+        return int(self.bound) != before
+
     def _begin(self, now: float) -> None:
         """The time in which nothing came does not count."""
         if not self._overruns:
@@ -226,7 +235,7 @@ class Gradient:
     def _accept(self, latency: float, bound: float, now: float) -> None:
         """That is how long it takes now."""
         self.usual = max(self.usual, latency)
-        self.bound = bound
+        self.bound = min(bound, float(self.most))
         self._doubted = False
         self._held_until = now + self._hold
         self._hold = min(self._hold * 2, LONGEST_HOLD)

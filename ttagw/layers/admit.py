@@ -174,11 +174,7 @@ class Crowd:
     """Those who find no room: they wait, are let in, or are sent away, and all of that is counted."""
 
     def __init__(
-        self,
-        admission: Admission,
-        reactor: Any,
-        monotonic: Callable[[], float],
-        random: Callable[[], float],
+        self, admission: Admission, reactor: Any, monotonic: Callable[[], float], random: Callable[[], float]
     ) -> None:
         self.admission = admission
         self.monotonic = monotonic
@@ -255,6 +251,10 @@ class Crowd:
             # Given up because of what became of another who was let in with it.
             return
         deferred = waiter.tag.deferred
+        if waiter.tag.exchange.over:
+            # Its connection was cut, and nobody will tell of its end.
+            self._given_up(waiter)
+            return
         self.waited[waiter.rank].observe(self.monotonic() - waiter.since)
         self._admit(waiter)
         deferred.callback(None)

@@ -70,6 +70,7 @@ class Admission(Part):
 
     def start(self) -> None:
         """Begin to look at memory and files."""
+        self._follow()
         self._ticking.start(TICK, now=False)
 
     async def stop(self) -> None:
@@ -88,6 +89,7 @@ class Admission(Part):
 
     def _look(self) -> None:
         pressure, around = self._pressure, self._around
+        self._follow()
         least = pressure.least
         memory = load.memory_share(load.memory_used(), self._limits)
         if pressure.seen("memory", memory):
@@ -114,6 +116,16 @@ class Admission(Part):
             if self._ticks % TRIM == 0:
                 self._give_back()
             self._ticks += 1
+
+    def _follow(self) -> None:
+        """Whoever has a place should find a connection: beyond them, `crisis` would wait in line like everybody."""
+        for name, gradient in self._gradients.items():
+            service = self._around.services.get(name)
+            places = 0 if service is None else len(service.instances) * self._config.upstream.max_connections
+            most = min(places or self._admission.hall.bound, self._admission.hall.bound)
+            if most != gradient.most and gradient.limit(most):
+                self._admission.gate(name).resize(int(gradient.bound))
+                self._crowd.serve()
 
     # What others ask
 
