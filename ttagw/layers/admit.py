@@ -197,17 +197,19 @@ class Crowd:
         guest = _Guest(exchange, ended)
         waiter = Waiter(rank, user, self.monotonic(), guest)
         pushed = gate.ask(waiter)
-        if pushed is not None:
-            self._send_away(pushed, "overloaded")
         if waiter.state is State.INSIDE:
             self._admit(waiter)
             return None
         if waiter.state is State.OUTSIDE:
             raise self.refusal(exchange, rank, "overloaded")
-        guest.deferred = Deferred(lambda _: self._given_up(waiter))
+        deferred: Deferred[Reply | None] = Deferred(lambda _: self._given_up(waiter))
+        guest.deferred = deferred
         if self._timer is None:
             self._timer = self._reactor.callLater(self.admission.patience, self._look)
-        return guest.deferred
+        if pushed is not None:
+            # Whatever comes of that, this one waits already.
+            self._send_away(pushed, "overloaded")
+        return deferred
 
     def refusal(self, exchange: Exchange, rank: int, reason: str) -> GatewayError:
         """The error for somebody who is sent away; counted."""
@@ -283,9 +285,10 @@ class Crowd:
             self.serve()
 
     def _send_away(self, waiter: Waiter, reason: str) -> None:
-        guest: _Guest = waiter.tag
+        guest: _Guest | None = waiter.tag
         waiter.tag = None
-        if guest.deferred is not None:
+        # It may have left because of another who was sent away with it.
+        if guest is not None and guest.deferred is not None:
             guest.deferred.errback(self.refusal(guest.exchange, waiter.rank, reason))
 
     def _look(self) -> None:
