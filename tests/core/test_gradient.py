@@ -84,6 +84,15 @@ def test_nor_for_long_when_many_are() -> None:
     assert simulated.shed < 0.05 * 1100 * 20
 
 
+def test_chance_in_what_takes_long_does_not_narrow_the_bound_ever_more() -> None:
+    random = Random(5)
+    # Half a second on the average, and everything that it is asked for can be done at once.
+    simulated = Simulated(Gradient(LEAST, 100, 0.0), MANY, lambda number: random.lognormvariate(-0.818, 0.5))
+    simulated.run(120, 120)
+    assert simulated.shed < 0.03 * 120 * 120
+    assert min(simulated.bounds) >= 24
+
+
 def test_when_the_load_is_gone_nobody_is_sent_away() -> None:
     simulated = service(20, 0.02)
     simulated.run(5, 100)

@@ -211,10 +211,11 @@ class Gradient:
             if self._recent < self.usual:
                 self.usual += (self._recent - self.usual) * FOLLOW
         if latency <= self.usual * TOLERANCE:
-            if self._trial is not None and not self._trial.since:
-                self._trial = None
             self._bad = 0
             self.bound = min(float(self.most), self.bound + max(1.0, sqrt(self.bound) / 4))
+            # One good sample among bad ones may be chance: what is tried goes on until the bound is back where it was.
+            if self._trial is not None and not self._trial.since and self.bound >= self._trial.bound:
+                self._trial = None
         elif self.bound <= self.least:
             # It can be lowered no further: that is how long it takes.
             self._trial = None
