@@ -19,6 +19,8 @@ class Simulated:
         self.takes = takes
         self.refuses_beyond = 0
         """More than that at once and the service says 503 at once; 0: never."""
+        self.silent = False
+        """It says nothing: whoever asked is told so when its time is over."""
         self.now = 0.0
         self.held = 0
         self.shed = self.done = self.refused = 0
@@ -68,9 +70,12 @@ class Simulated:
 
     def _end(self) -> None:
         _, _, came = heappop(self._working)
-        self.done += 1
-        self.latencies.append(self.now - came)
-        self.gradient.answered(self.now - came, self.held, self.now)
+        if self.silent:
+            self.gradient.overrun(self.held, self.now)
+        else:
+            self.done += 1
+            self.latencies.append(self.now - came)
+            self.gradient.answered(self.now - came, self.held, self.now)
         self.held -= 1
         if self._queue:
             self._work(*self._queue.popleft())

@@ -84,6 +84,15 @@ def test_nor_for_long_when_many_are() -> None:
     assert simulated.shed < 0.05 * 1100 * 20
 
 
+def test_chance_in_what_takes_long_does_not_narrow_the_bound_ever_more() -> None:
+    random = Random(5)
+    # Half a second on the average, and everything that it is asked for can be done at once.
+    simulated = Simulated(Gradient(LEAST, 100, 0.0), MANY, lambda number: random.lognormvariate(-0.818, 0.5))
+    simulated.run(120, 120)
+    assert simulated.shed < 0.03 * 120 * 120
+    assert min(simulated.bounds) >= 24
+
+
 def test_when_the_load_is_gone_nobody_is_sent_away() -> None:
     simulated = service(20, 0.02)
     simulated.run(5, 100)
@@ -121,6 +130,44 @@ def test_a_few_overruns_mean_nothing() -> None:
         else:
             gradient.overrun(90, now)
     assert gradient.bound > 90
+
+
+def silent_for_a_minute(seconds: float, rate: float, most: int) -> Simulated:
+    """A service that did well, says nothing for a minute, and is there again."""
+    simulated = Simulated(Gradient(LEAST, most, 0.0), MANY, lambda number: seconds)
+    simulated.run(60, rate)
+    simulated.takes = lambda number: 10.0
+    simulated.run(5, rate)
+    simulated.silent = True
+    simulated.run(60, rate)
+    assert simulated.gradient.bound == LEAST
+    simulated.takes = lambda number: seconds
+    simulated.run(10, rate)
+    simulated.silent = False
+    return simulated
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "most"), [(0.05, 1000, 200), (0.5, 100, 200), (2.0, 50, 200), (2.0, 50, 1000)]
+)
+def test_a_service_that_is_there_again_soon_gets_as_much_as_before(seconds: float, rate: float, most: int) -> None:
+    simulated = silent_for_a_minute(seconds, rate, most)
+    simulated.run(8 * max(seconds, 0.5), rate)
+    assert simulated.run(60, rate).shed < 0.03 * 60 * rate
+
+
+def test_one_that_can_do_less_than_before_is_not_asked_for_it_for_long() -> None:
+    simulated = silent_for_a_minute(0.05, 1000, 200)
+    simulated.places = 20
+    simulated.run(10, 1000)
+    assert simulated.run(20, 1000).mean < 0.15
+    assert simulated.done > 0.9 * 20 * 20 / 0.05
+
+
+def test_what_takes_long_is_doubted_ever_more_rarely() -> None:
+    simulated = Simulated(Gradient(LEAST, 200, 0.0), MANY, lambda number: 2.0)
+    simulated.run(60, 50)
+    assert simulated.run(600, 50).shed < 0.01 * 600 * 50
 
 
 def test_it_never_is_over_the_most_or_under_the_least() -> None:

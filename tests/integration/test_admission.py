@@ -172,19 +172,20 @@ def test_a_gateway_that_stops_ends_although_somebody_waits(tmp_path: Path) -> No
             assert gateway.failures() == []
 
 
+def streaming(talk: Talk, request: Request) -> None:
+    """An answer that ends when the test says so."""
+    talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not talk.origin.held.wait(0.2):
+        talk.send(b"1\r\nx\r\n")
+    talk.send(b"0\r\n\r\n")
+
+
 def test_answers_that_stream_for_long_keep_nobody_from_their_service(tmp_path: Path) -> None:
     with Origin() as origin, gateway_of(tmp_path, origin, admission={"in_flight": 40}) as gateway:
-
-        def stream(talk: Talk, request: Request) -> None:
-            talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            while not talk.origin.held.wait(0.2):
-                talk.send(b"1\r\nx\r\n")
-            talk.send(b"0\r\n\r\n")
-
-        origin.on(b"/play/stream", stream)
+        origin.on(b"/play/stream", streaming)
         with ExitStack() as clients:
-            streams = [clients.enter_context(Client(gateway.port)) for _ in range(30)]
-            for client in streams:
+            for number in range(30):
+                client = clients.enter_context(Client(gateway.port, source=f"127.0.1.{number % 5 + 1}"))
                 client.send(get("/play/stream"))
                 assert client.head().status == 200
             shown = view(gateway)
@@ -193,6 +194,25 @@ def test_answers_that_stream_for_long_keep_nobody_from_their_service(tmp_path: P
             assert {once(gateway.port, get("/play/quick")).status for _ in range(50)} == {200}
             origin.held.set()
         until(lambda: gateway.metric("ttagw_admission_in_flight") == 0, "nothing is held any more")
+        assert gateway.failures() == []
+
+
+def test_one_who_takes_as_many_answers_as_there_are_places_leaves_others_theirs(tmp_path: Path) -> None:
+    with Origin() as origin, gateway_of(tmp_path, origin, admission={"in_flight": 40}) as gateway:
+        origin.on(b"/", streaming)
+        with ExitStack() as clients:
+
+            def status(path: str, source: str) -> int:
+                client = clients.enter_context(Client(gateway.port, source=source))
+                client.send(get(path))
+                return client.head().status
+
+            assert [status("/play/stream", "127.0.0.2") for _ in range(30)] == [200] * 20 + [503] * 10
+            assert {status("/play/stream", "127.0.0.3") for _ in range(8)} == {200}
+            assert status("/crisis/stream", "127.0.0.2") == 200
+            origin.held.set()
+        until(lambda: gateway.metric("ttagw_admission_in_flight") == 0, "nothing is held any more")
+        assert once(gateway.port, get("/play/stream")).status == 200
         assert gateway.failures() == []
 
 

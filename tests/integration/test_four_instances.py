@@ -19,6 +19,9 @@ from tests.integration.kit.process import Child, free_port
 from tests.integration.kit.stream import Stream
 from tests.integration.kit.waiting import until
 
+AT_FIRST = 5 + 7
+"""Five failures in a row open a breaker, and each of the other clients may have begun something meanwhile."""
+
 
 class Place:
     """One instance: a process at a port that stays the same."""
@@ -123,7 +126,7 @@ def test_a_fault_of_one_of_four_costs_next_to_nothing(gateway: Gateway, places: 
     if fault == "reset":
         assert set(lost) <= {-1}
     elif fault == "500":
-        assert lost.get(500, 0) <= 5
+        assert lost.get(500, 0) <= AT_FIRST
         assert set(lost) <= {500}
     else:
         assert lost == {}
@@ -132,7 +135,7 @@ def test_a_fault_of_one_of_four_costs_next_to_nothing(gateway: Gateway, places: 
     if fault == "killed":
         # What was under way when it died was not sent to somebody dead; what is refused was.
         tries = [each for line in gateway.lines() for each in line["failed"] if each["instance"] == bad.id]
-        assert len([each for each in tries if each["reason"] == "connection_refused"]) <= 5
+        assert len([each for each in tries if each["reason"] == "connection_refused"]) <= AT_FIRST
     posts = Counter(line for each in places for line in each.requests if line.startswith("POST"))
     assert {line: count for line, count in posts.items() if count > 1} == {}
     assert [each for each in stream.seen(outside) if each.status != 200 and each.began < mended] == []

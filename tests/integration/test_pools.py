@@ -14,6 +14,8 @@ from tests.integration.kit.raw import Answer, Client, chunked, get, once, post
 from tests.integration.kit.waiting import until
 
 MUCH = 300 * 1024
+PATIENT = {"consecutive_failures": 1000, "minimum_calls": 1000}
+"""A breaker that leaves it to others to find out who fails."""
 
 
 def ask(gateway: Gateway, data: bytes) -> Answer:
@@ -147,11 +149,12 @@ def test_an_instance_that_fails_at_once_does_not_look_fast(tmp_path: Path, servi
         if fails == "refuses":
             broken.stop()
         with (
-            Gateway(tmp_path, {"s": service(service_here.port, broken.port)}) as gateway,
+            Gateway(tmp_path, {"s": service(service_here.port, broken.port, breaker=PATIENT)}) as gateway,
             Client(gateway.port) as client,
         ):
             answers = [client.ask(get("/")) for _ in range(60)]
-            # Once to find out, and once more if chance has asked the good one first.
+            # Once to find out, once more if chance has asked the good one first, and again whenever that was slow for a
+            # moment. Were it taken for fast it would be asked every time.
             assert len([each for each in answers if each.status != 200]) <= 1
             lines = [gateway.line(each.id) for each in answers]
-            assert sum([line["tries"] for line in lines]) <= 62
+            assert sum([line["tries"] for line in lines]) <= 60 + 20

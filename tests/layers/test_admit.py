@@ -82,6 +82,7 @@ class House:
         """Nothing is held, and nobody waits."""
         gate = self.gate
         held = [*self.admission.hall.held, *gate.room.held, *gate.users.values(), gate.turns.size]
+        held += self.admission.streams.values()
         return not any(held) and not self.admission.line and not self.clock.getDelayedCalls()
 
 
@@ -178,6 +179,32 @@ def test_a_stream_holds_its_place_in_the_hall_until_its_last_byte() -> None:
     house.answer(second)
     house.clock.advance(1)
     assert house.is_empty()
+
+
+def test_who_takes_many_answers_slowly_leaves_room_for_others() -> None:
+    house = House(40, queue=5)
+
+    def slowly(user: str, rank: TrafficClass = NORMAL) -> Exchange:
+        made = house.ask(rank, user)
+        if made in house.running:
+            house.answer(made, whole=False)
+        return made
+
+    made = [slowly("greedy") for _ in range(50)]
+    # While less than half of the hall is taken, nobody is asked.
+    assert [each.status for each in made] == [200] * 20 + [503] * 30
+    assert made[-1].reason == "overloaded"
+    assert {slowly("modest").status for _ in range(10)} == {200}
+    assert slowly("modest").status == 503
+    assert slowly("greedy", CRISIS).status == 200
+    assert {slowly(f"other {number}").status for number in range(9)} == {200}
+    assert house.ask(user="one more").status == 0
+    for each in made[:11]:
+        house.pipeline.left(each)
+    assert slowly("greedy").status == 503
+    for each in made[11:20]:
+        each.sink.finish()
+    assert slowly("greedy").status == 200
 
 
 def test_who_leaves_while_waiting_leaves_nothing_behind() -> None:

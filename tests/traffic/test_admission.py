@@ -148,6 +148,30 @@ def test_a_shortage_is_told_and_so_is_its_end(tmp_path: Path, used: dict[str, fl
     ]
 
 
+def test_what_holds_everybody_up_to_give_memory_back_is_done_seldom(
+    tmp_path: Path, used: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    takes = [0.0, 0.1, 0.1]
+
+    def give_back() -> None:
+        made.reactor.rightNow += takes[len(given)]  # type: ignore[attr-defined]
+        given.append(made.reactor.seconds())
+
+    monkeypatch.setattr(load, "giver_back", lambda: give_back)
+    made = Made(tmp_path)
+    made.part.start()
+    tick(made)
+    assert given == []
+    for turn in range(4 * 27):
+        # Short again and again: that is no reason to do it more often.
+        used["memory"] = 0.9 if turn % 2 else 0.5
+        tick(made)
+    first, second, third = given
+    assert second - first == pytest.approx(5.1, abs=2 * TICK)
+    assert third - second == pytest.approx(20.1, abs=2 * TICK)
+
+
 def test_a_gate_is_not_wider_than_there_are_connections(tmp_path: Path) -> None:
     made = Made(tmp_path, "[upstream]\nmax_connections = 20\n")
     made.services["one"] = SimpleNamespace(instances=[SimpleNamespace(pool=SimpleNamespace(idle=0))] * 2)

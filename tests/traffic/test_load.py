@@ -49,8 +49,11 @@ def test_without_any_limit_it_is_the_machine(tmp_path: Path) -> None:
     assert load.memory_limits(0, tmp_path)[0] == whole
 
 
-def test_what_is_configured_counts_alone(tmp_path: Path) -> None:
+def test_what_is_configured_counts_unless_the_system_allows_less(tmp_path: Path) -> None:
+    system(tmp_path, "0::/a\n")
+    put(tmp_path, "a/memory.max", 1 << 20)
     assert load.memory_limits(123, tmp_path) == (123, 0)
+    assert load.memory_limits(2 << 30, tmp_path) == (1 << 20, 0)
 
 
 def test_the_address_space_counts_where_it_is_limited() -> None:

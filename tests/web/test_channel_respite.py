@@ -34,6 +34,13 @@ def test_after_an_answer_that_asks_for_none_it_is_read_on() -> None:
     assert served.client.reading
 
 
+def test_those_who_come_through_the_same_proxy_do_not_wait_for_somebody_else() -> None:
+    served = Served()
+    served.channel.peer.trusted = True
+    assert bodies(rested(served, 1.0, get(b"/now?2"))) == [b"one", b"/now?2"]
+    assert served.client.reading
+
+
 def test_it_is_never_long() -> None:
     served = Served()
     rested(served, 3600.0)

@@ -20,7 +20,7 @@ from ttagw.core.turns import Turns
 CRISIS = int(TrafficClass.CRISIS)
 
 FEW = 8
-"""What one user may hold at a gate while others of the same class wait, ..."""
+"""What one user may hold at a gate while others of the class wait, and of answers while the hall is half full, ..."""
 QUARTER = 4
 """... or that part of the bound, if it is more."""
 
@@ -76,7 +76,7 @@ class Gate:
         hall = self._hall
         room = self.room
         total = room.total
-        if total >= room.quiet or hall.total >= hall.easy:
+        if total >= room.quiet or hall.total >= hall.half:
             return False
         room.total = total + 1
         room.held[rank] += 1
@@ -162,6 +162,8 @@ class Admission:
         """How many of the class `crisis` may wait at a gate."""
         self.patience = patience
         self.gates: dict[str, Gate] = {}
+        self.streams: dict[str, int] = {}
+        """How many answers each user is being sent, bit by bit."""
         self.line: OrderedDict[Waiter, None] = OrderedDict()
         """All who wait, in the order in which they came."""
         # Gates at which somebody waits, in their turns.
@@ -173,6 +175,25 @@ class Admission:
         if found is None:
             found = self.gates[name] = Gate(name, self)
         return found
+
+    def stream(self, user: str) -> Callable[[object], None]:
+        """The answer to one of this user's requests has begun. Returns what is to be called when it is over."""
+        streams = self.streams
+        streams[user] = streams.get(user, 0) + 1
+
+        def over(_: object) -> None:
+            left = streams[user] - 1
+            if left:
+                streams[user] = left
+            else:
+                del streams[user]
+
+        return over
+
+    def greedy(self, user: str) -> bool:
+        """Whether this user takes so many answers slowly that others would soon find no room in the hall."""
+        hall = self.hall
+        return hall.total >= hall.half and self.streams.get(user, 0) >= max(FEW, hall.bound // QUARTER)
 
     @property
     def crisis_full(self) -> bool:

@@ -38,7 +38,9 @@ LONGEST_HOLD = 60.0
 OVERRUN = 0.1
 """The part of answers that may say "too much" for other reasons."""
 DOUBT = 30.0
-"""Seconds of full use after which the usual latency is doubted: nobody has seen it for so long."""
+"""Seconds of full use after which the usual latency is doubted: nobody has seen it for so long. ..."""
+DOUBTED = 30
+"""... At the least so many times that latency: from fewer samples nothing can be learnt."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Gradient:
 
     __slots__ = (
         "_bad",
+        "_before",
         "_began",
         "_calm",
         "_count",
@@ -70,6 +73,7 @@ class Gradient:
         "_known_at",
         "_learnt",
         "_longest",
+        "_needs",
         "_overruns",
         "_peak",
         "_recent",
@@ -98,6 +102,8 @@ class Gradient:
         self._count = self._overruns = self._peak = self._done = 0
         self._sum = self._longest = 0.0
         self._calm = self._recent = 0.0
+        # How many were under way while all was well; and before the service failed, until there is room for them again.
+        self._needs = self._before = 0.0
 
     def answered(self, seconds: float, held: int, now: float, stands_for: int = 1) -> bool:
         """An answer came after so many seconds; `held` were under way, it included. Whether the bound has changed.
@@ -156,6 +162,9 @@ class Gradient:
             self._learn(latency, rate, took, now)
         elif overruns > OVERRUN:
             self._trial = None
+            # Who says nothing cannot be seen to be quick.
+            self._known_at += took
+            self._before = max(self._before, self._needs)
             self._lower(max(self.bound * (1 - overruns), self._needed(rate), self.bound / 2), 1.0)
         else:
             trial = self._trial
@@ -165,7 +174,18 @@ class Gradient:
                 self._compare(latency, rate, peak, now)
             else:
                 self._accept(latency, trial.bound, now)
+        if 0.0 < latency <= self.usual * TOLERANCE and overruns <= OVERRUN:
+            self._well(rate * latency, took, now)
         return int(self.bound) != before
+
+    def _well(self, needs: float, took: float, now: float) -> None:
+        """All is well with so many under way: if it was with more before the service failed, then with these too."""
+        self._needs += (needs - self._needs) * (min(FOLLOW * took, 0.5) if self._needs else 1.0)
+        if self._before > self.bound:
+            self.bound = min(self.bound * 2, self._before, float(self.most))
+            self._known_at = now
+        if self._before <= self.bound:
+            self._before = 0.0
 
     def _learn(self, latency: float, rate: float, took: float, now: float) -> None:
         """The bound has no part in this latency."""
@@ -180,7 +200,7 @@ class Gradient:
         self._bad = 0
 
     def _compare(self, latency: float, rate: float, peak: int, now: float) -> None:
-        if not self.usual or (now - self._known_at >= DOUBT and self.bound > self.least):
+        if not self.usual or (self.bound > self.least and now - self._known_at >= self._doubt):
             # Whether it could be faster is seen with fewer at once.
             self._doubted = True
             self._recent = latency
@@ -191,10 +211,11 @@ class Gradient:
             if self._recent < self.usual:
                 self.usual += (self._recent - self.usual) * FOLLOW
         if latency <= self.usual * TOLERANCE:
-            if self._trial is not None and not self._trial.since:
-                self._trial = None
             self._bad = 0
             self.bound = min(float(self.most), self.bound + max(1.0, sqrt(self.bound) / 4))
+            # One good sample among bad ones may be chance: what is tried goes on until the bound is back where it was.
+            if self._trial is not None and not self._trial.since and self.bound >= self._trial.bound:
+                self._trial = None
         elif self.bound <= self.least:
             # It can be lowered no further: that is how long it takes.
             self._trial = None
@@ -229,8 +250,14 @@ class Gradient:
         if rate < trial.rate * (1 + peak / trial.held) / 2:
             return False
         self._hold = HOLD
+        self._before = 0.0
         self._trial = _Trial(self.bound, peak, rate, now)
         return True
+
+    @property
+    def _doubt(self) -> float:
+        """Seconds after which the usual latency is doubted: ever more, when that has shown nothing."""
+        return max(DOUBT * self._hold / HOLD, DOUBTED * self.usual)
 
     def _accept(self, latency: float, bound: float, now: float) -> None:
         """That is how long it takes now."""

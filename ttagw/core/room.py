@@ -29,7 +29,7 @@ class Shares(NamedTuple):
 class Room:
     """A bound, and who is inside."""
 
-    __slots__ = ("_common", "_shares", "bound", "ceilings", "easy", "held", "quiet", "reserved", "total")
+    __slots__ = ("_common", "_shares", "bound", "ceilings", "easy", "half", "held", "quiet", "reserved", "total")
 
     def __init__(self, bound: int, shares: Shares) -> None:
         self._shares = shares
@@ -46,6 +46,8 @@ class Room:
         self._common = bound - sum(self.reserved)
         self.easy = min(self._common, *self.ceilings)
         """While fewer than that are inside, there is room for one more of any class."""
+        self.half = min(self.easy, bound // 2)
+        """While fewer than that are inside, nobody asks who has how much of it."""
         self.quiet = min(self.easy, bound // 4)
         """While fewer than that are inside, nothing has to be known of anybody."""
 

@@ -7,6 +7,7 @@ back when its answer begins: what comes then goes at the pace of the client, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import cycle
 from typing import Any
 
@@ -52,7 +53,6 @@ class Admit:
         self._services = services
         self._gradients = gradients
         self._pressure = pressure
-        self._names: dict[str, str] = {}
 
     def bind(self, route: Route) -> Hooks | None:
         """Nothing on a route that leads to no service."""
@@ -69,7 +69,6 @@ class Admit:
     ) -> Callable[[Exchange], Deferred[Reply | None] | None]:
         crowd = self._crowd
         pressure = self._pressure
-        user_of = self._user
         stroll = gate.stroll
         monotonic = crowd.monotonic
         measured = cycle(SOME if gradient is not None else (False,)).__next__
@@ -79,7 +78,7 @@ class Admit:
             if rank < pressure.least:
                 raise crowd.refusal(exchange, rank, pressure.reason)
             if not stroll(rank):
-                return crowd.ask(gate, exchange, user_of(exchange), ended)
+                return crowd.ask(gate, exchange, _user_of(exchange), ended)
             # How fast a client sends its body says nothing about the service.
             exchange.admitted = (rank, "", monotonic() if measured() and exchange.body.complete else 0.0)
             exchange.awaited = True
@@ -94,12 +93,14 @@ class Admit:
         room = gate.room
         monotonic = crowd.monotonic
 
-        def leave(exchange: Exchange, _: Reply) -> None:
+        def leave(exchange: Exchange, reply: Reply) -> None:
             admitted = exchange.admitted
             if admitted is None or not exchange.awaited:
                 return
             exchange.awaited = False
-            rank, since = admitted[0], admitted[2]
+            rank, user, since = admitted
+            if reply.body is None:
+                exchange.on_end.append(crowd.admission.stream(user or _user_of(exchange)))
             held = room.total
             gate.answered(rank)
             if since and gradient is not None and _changed(gradient, exchange, held, since, monotonic()):
@@ -128,19 +129,16 @@ class Admit:
 
         return ended
 
-    def _user(self, exchange: Exchange) -> str:
-        """Whose request it is: a user's, or that of an address, which no user's id can look like."""
-        identity = exchange.identity
-        if identity is not None:
-            return identity.user
-        names = self._names
-        client = exchange.client
-        found = names.get(client)
-        if found is None:
-            if len(names) >= MOST_NAMES:
-                names.clear()
-            found = names[client] = f" {network(client)}"
-        return found
+
+@lru_cache(MOST_NAMES)
+def _name(client: str) -> str:
+    """What stands for whoever asks from an address; no user's id can look like that."""
+    return f" {network(client)}"
+
+
+def _user_of(exchange: Exchange) -> str:
+    """Whose request it is: a user's, or that of an address."""
+    return _name(exchange.client) if exchange.identity is None else exchange.identity.user
 
 
 def _changed(gradient: Gradient, exchange: Exchange, held: int, since: float, now: float) -> bool:
@@ -192,30 +190,31 @@ class Crowd:
     def ask(self, gate: Gate, exchange: Exchange, user: str, ended: Ended) -> Deferred[Reply | None] | None:
         """A place, now or later. Raises, or fails with, `OverloadedError` and `CrisisCeilingError`."""
         rank = exchange.rank
-        if rank == CRISIS and self.admission.crisis_full:
+        if self.admission.crisis_full if rank == CRISIS else self.admission.greedy(user):
             raise self.refusal(exchange, rank, "overloaded")
         guest = _Guest(exchange, ended)
         waiter = Waiter(rank, user, self.monotonic(), guest)
         pushed = gate.ask(waiter)
-        if pushed is not None:
-            self._send_away(pushed, "overloaded")
         if waiter.state is State.INSIDE:
             self._admit(waiter)
             return None
         if waiter.state is State.OUTSIDE:
             raise self.refusal(exchange, rank, "overloaded")
-        guest.deferred = Deferred(lambda _: self._given_up(waiter))
+        deferred: Deferred[Reply | None] = Deferred(lambda _: self._given_up(waiter))
+        guest.deferred = deferred
         if self._timer is None:
             self._timer = self._reactor.callLater(self.admission.patience, self._look)
-        return guest.deferred
+        if pushed is not None:
+            # Whatever comes of that, this one waits already.
+            self._send_away(pushed, "overloaded")
+        return deferred
 
     def refusal(self, exchange: Exchange, rank: int, reason: str) -> GatewayError:
         """The error for somebody who is sent away; counted."""
         exchange.respite = RESPITE
-        crisis = rank == CRISIS
-        key = (rank, "crisis_ceiling" if crisis else reason)
+        key = (rank, "crisis_ceiling" if rank == CRISIS else reason)
         self.shed[key] = self.shed.get(key, 0) + 1
-        if crisis:
+        if rank == CRISIS:
             return CrisisCeilingError(retry_after=1)
         return OverloadedError(reason, retry_after=1 + int(self._random() * AGAIN))
 
@@ -250,12 +249,12 @@ class Crowd:
         if waiter.state is not State.INSIDE:
             # Given up because of what became of another who was let in with it.
             return
-        deferred = waiter.tag.deferred
         if waiter.tag.exchange.over:
             # Its connection was cut, and nobody will tell of its end.
             self._given_up(waiter)
             return
         self.waited[waiter.rank].observe(self.monotonic() - waiter.since)
+        deferred = waiter.tag.deferred
         self._admit(waiter)
         deferred.callback(None)
 
@@ -283,9 +282,10 @@ class Crowd:
             self.serve()
 
     def _send_away(self, waiter: Waiter, reason: str) -> None:
-        guest: _Guest = waiter.tag
+        guest: _Guest | None = waiter.tag
         waiter.tag = None
-        if guest.deferred is not None:
+        # It may have left because of another who was sent away with it.
+        if guest is not None and guest.deferred is not None:
             guest.deferred.errback(self.refusal(guest.exchange, waiter.rank, reason))
 
     def _look(self) -> None:

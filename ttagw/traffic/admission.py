@@ -30,8 +30,10 @@ LEAST = 8
 """However slow a service is, so many may wait for its answers."""
 TICK = 0.25
 """Seconds between two looks at memory and files."""
-TRIM = 20
-"""Ticks between two tries to give memory back while it is short."""
+TRIM = 5.0
+"""Seconds at the least between two tries to give memory back while it is short, ..."""
+SELDOM = 200
+"""... and so many times what the last one took: nobody is answered meanwhile."""
 CRISIS_CEILING = 0.5
 """The default of `classes.crisis.ceiling`."""
 
@@ -60,7 +62,7 @@ class Admission(Part):
         self._layer = Admit(self._crowd, services, self._gradients, self._pressure)
         self._limits = load.memory_limits(settings.memory)
         self._give_back = load.giver_back()
-        self._ticks = 0
+        self._give_back_at = around.monotonic()
         self._ticking = LoopingCall(self._tick)
         self._ticking.clock = around.reactor
 
@@ -94,7 +96,6 @@ class Admission(Part):
         memory = load.memory_share(load.memory_used(), self._limits)
         if pressure.seen("memory", memory):
             if pressure.short("memory"):
-                self._ticks = 0
                 around.events.tell("memory_short", "", reason="memory", severity="alert")
             else:
                 around.events.tell("memory_short_over", "", reason="memory")
@@ -111,11 +112,12 @@ class Admission(Part):
                 around.events.tell("files_short_over", "", reason="files")
         if pressure.least > least:
             self._crowd.send_away_below(pressure.least, pressure.reason)
-        if pressure.short("memory"):
+        now = around.monotonic()
+        if pressure.short("memory") and now >= self._give_back_at:
             # What was needed for a moment is not held for ever: it would count as used.
-            if self._ticks % TRIM == 0:
-                self._give_back()
-            self._ticks += 1
+            self._give_back()
+            done = around.monotonic()
+            self._give_back_at = done + max(TRIM, SELDOM * (done - now))
 
     def _follow(self) -> None:
         """Whoever has a place should find a connection: beyond them, `crisis` would wait in line like everybody."""

@@ -1,7 +1,8 @@
 """How much memory and how many open files this process uses, of what it may.
 
-Memory is what is resident, beside `admission.memory` or the least of what the system allows: the control group's limit
-(cgroup v2 and v1), that of the machine, and `RLIMIT_AS`, with which the address space is compared. Files are looked at
+Memory is what is resident, beside the least of `admission.memory` and what the system allows: the control group's limit
+(cgroup v2 and v1) and that of the machine. Where `admission.memory` is not set the address space counts as well, beside
+`RLIMIT_AS`. Files are looked at
 as services need them: what is left for connections to them, beside what is kept from clients for that (`Accepting`).
 Idle connections in pools are as good as free files.
 """
@@ -27,9 +28,10 @@ _PAGE = resource.getpagesize()
 
 def memory_limits(configured: int, root: Path = Path("/")) -> tuple[int, int]:
     """Bytes that may be resident, and bytes of address space; 0: no limit."""
-    if configured:
-        return configured, 0
     limits = [_machine(), *_of_groups(root)]
+    if configured:
+        # Where the system allows less, it would end this process before that much is in use.
+        return min(configured, *limits), 0
     space = resource.getrlimit(resource.RLIMIT_AS)[0]
     return min(limits), 0 if space == resource.RLIM_INFINITY else space
 

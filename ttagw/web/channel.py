@@ -187,7 +187,8 @@ class Channel:
             self._close()
             return
         now = self._monotonic()
-        if exchange is not None and exchange.respite:
+        if exchange is not None and exchange.respite and not self.peer.trusted:
+            # A proxy's connection carries the next requests of others, which may be a crisis.
             self._rest = self.deadline = now + min(exchange.respite, LONGEST_RESPITE)
             self.pause()
             return
