@@ -10,8 +10,9 @@ from prometheus_client.metrics_core import Metric
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ttagw.abuse.entries import ADDRESS, Block
+from ttagw.abuse.entries import Block
 from ttagw.abuse.table import Table
+from ttagw.core.blocking import ADDRESS
 from ttagw.core.forwarded import Peer
 from ttagw.core.networks import Places, address_of, subject_of
 

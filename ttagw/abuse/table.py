@@ -6,7 +6,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf
 
-from ttagw.abuse.entries import ADDRESS, BY, KINDS, Block
+from ttagw.abuse.entries import BY, KINDS, Block
+from ttagw.core.blocking import ADDRESS
 from ttagw.core.networks import KEPT, Networks, Place, subject_of
 
 

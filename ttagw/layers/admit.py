@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from ttagw.auth.refusals import network
 from ttagw.core.admission import CRISIS, Admission, Gate, State, Waiter
+from ttagw.core.blocking import note_earned
 from ttagw.core.gradient import Gradient
 from ttagw.core.pressure import Pressure
 from ttagw.core.room import CLASSES
@@ -216,6 +217,8 @@ class Crowd:
         key = (rank, "crisis_ceiling" if crisis else reason)
         self.shed[key] = self.shed.get(key, 0) + 1
         if crisis:
+            # Others have taken what there is: nobody is blocked for that.
+            note_earned(exchange)
             return CrisisCeilingError(retry_after=1)
         return OverloadedError(reason, retry_after=1 + int(self._random() * AGAIN))
 
