@@ -112,7 +112,7 @@ class Gate:
 
     def began(self, block: Block) -> None:
         """Somebody is blocked from now on: the connections of an address end."""
-        if block.kind != ADDRESS:
+        if block.kind != ADDRESS or not self._open:
             return
         until = self._monotonic() + GRACE
         for connection in self._under(block):
