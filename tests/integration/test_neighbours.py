@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.integration.kit.blocking import SECTION, THRESHOLD, refused, status
 from tests.integration.kit.gateway import Gateway, route, service
 from tests.integration.kit.origin import Origin
-from tests.integration.kit.raw import Client, get
+from tests.integration.kit.raw import Client, get, post
 from tests.integration.kit.revoking import People
 from tests.integration.kit.waiting import until
 
@@ -102,4 +103,28 @@ def test_nobody_waits_behind_a_proxy_for_what_another_client_of_it_has_done(tmp_
             assert proxy.ask(get("/own", "X-Forwarded-For: 203.0.113.8")).status == 200
         # Each respite would have been a second.
         assert time.monotonic() - began < 3.0
+        assert gateway.failures() == []
+
+
+@pytest.mark.parametrize("in_flight", [8, 100])
+def test_one_address_cannot_have_all_that_there_is_for_those_in_a_crisis(
+    tmp_path: Path, origin: Origin, in_flight: int
+) -> None:
+    with (
+        Gateway(
+            tmp_path,
+            {"s": service(origin.port)},
+            [route(**CRISIS)],
+            admission={"in_flight": in_flight, "queue_time": "100ms"},
+        ) as gateway,
+        ExitStack() as clients,
+    ):
+        asking = [clients.enter_context(Client(gateway.port, source=FLOODER)) for _ in range(in_flight + 10)]
+        for each in asking:
+            # Of a body that hardly comes, a byte now and then is enough.
+            each.send(post("/", b"x" * 1000)[:-999])
+        until(
+            lambda: gateway.metric("ttagw_admission_shed_total", **{"class": "crisis"}) >= 10, "it has all that it gets"
+        )
+        assert [status(gateway.port, f"127.0.3.{number}") for number in (1, 3, 4)] == [200, 200, 200]
         assert gateway.failures() == []

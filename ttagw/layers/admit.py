@@ -18,6 +18,7 @@ from ttagw.core.blocking import note_earned
 from ttagw.core.gradient import Gradient
 from ttagw.core.pressure import Pressure
 from ttagw.core.room import CLASSES
+from ttagw.core.sharing import answered, share
 from ttagw.errors import ClientClosedError, CrisisCeilingError, GatewayError, OverloadedError
 from ttagw.metrics import Histogram
 from ttagw.model import Exchange, Reply
@@ -79,6 +80,11 @@ class Admit:
             rank = exchange.rank
             if rank < pressure.least:
                 raise crowd.refusal(exchange, rank, pressure.reason)
+            if rank == CRISIS:
+                user = user_of(exchange)
+                if gate.greedy(user):
+                    raise crowd.refusal(exchange, rank, "overloaded")
+                share(exchange, user, gate.shared, crowd.admission.shared)
             if not stroll(rank):
                 return crowd.ask(gate, exchange, user_of(exchange), ended)
             # How fast a client sends its body says nothing about the service.
@@ -101,6 +107,8 @@ class Admit:
                 return
             exchange.awaited = False
             rank, since = admitted[0], admitted[2]
+            if rank == CRISIS:
+                answered(exchange, gate.shared)
             held = room.total
             gate.answered(rank)
             if since and gradient is not None and _changed(gradient, exchange, held, since, monotonic()):
