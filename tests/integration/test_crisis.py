@@ -104,6 +104,19 @@ def helps(answer: Answer) -> bool:
     )
 
 
+@pytest.mark.parametrize("configured", [True, False])
+def test_who_finds_no_connection_left_is_told_where_help_is(tmp_path: Path, working: Service, configured: bool) -> None:
+    text = "Call or text 988, or text 741741. In danger now: 911. As configured."
+    help_ = {"status": 200, "default_region": "US", "regions": {"US": {"text": text, "hotline": "988"}}}
+    more = {"http": {"max_connections": 1}, "fallbacks": {"first": help_} if configured else {}}
+    with opened(tmp_path / "a", working.origin.port, **more) as place, Client(place.gateway.port) as first:
+        assert first.ask(get("/open/1")).status == 200
+        answer = once(place.gateway.port, get("/crisis/1"))
+        assert (answer.status, answer.reason) == (503, b"too_many_connections")
+        assert helps(answer)
+        assert (b"As configured" in answer.body) is configured
+
+
 # What says so
 
 
