@@ -271,6 +271,24 @@ def test_a_route_for_everybody_in_a_crisis_works_with_redis_away(tmp_path: Path,
         assert [place.ask("/crisis/1").status for _ in range(3)] == [200] * 3
 
 
+def test_a_route_that_does_not_need_to_know_who_it_is_works_when_that_cannot_be_found_out(
+    tmp_path: Path, working: Service
+) -> None:
+    routes = [
+        route("/crisis/*", name="crisis", auth="optional", **{"class": "crisis"}),
+        route("/story/*", name="story", auth="optional"),
+    ]
+    gone = f"redis://127.0.0.1:{free_port()}"
+    with opened(tmp_path / "a", working.origin.port, store=gone, routes=routes) as place:
+        assert place.ask("/story/1", risk="none").status == 503
+        answer = place.ask("/crisis/1", risk="none")
+        assert (answer.status, place.gateway.line(answer.id)["bypass"]) == (200, "identity")
+        assert working.origin.requests[-1].all(b"x-user-id") == []
+        with Client(place.gateway.port) as client:
+            bad = client.ask(get("/crisis/1", "Authorization: Bearer nonsense"))
+        assert (bad.status, helps(bad)) == (401, True)
+
+
 # Its ceiling
 
 LOW = {"crisis": {"rate": "20/10s"}, "low": {"rate": "5/min"}}
