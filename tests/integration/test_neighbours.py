@@ -25,7 +25,7 @@ def people(folder: Path) -> People:
     return People.in_folder(folder)
 
 
-@pytest.mark.parametrize("key", [[], ["route"], ["service"], ["role"], ["header:x-tenant"]])
+@pytest.mark.parametrize("key", [[], ["route"], ["service"], ["role"]])
 def test_nobody_is_blocked_because_others_have_used_up_what_all_share(
     tmp_path: Path, origin: Origin, key: list[str]
 ) -> None:

@@ -66,10 +66,13 @@ def earned(exchange: Noted, kind: str) -> bool:
 
 
 def counted_apart(parts: Sequence[str]) -> tuple[str, ...]:
-    """Who alone uses up a limit that counts apart by these (`limits.*.key`): what many share, others may have spent."""
+    """Who uses up a limit that counts apart by these (`limits.*.key`): what all share, others may have spent.
+
+    A header field says whose request it is where a limit counts by it, but not which user's.
+    """
     if "user" in parts:
         return (ADDRESS, USER)
-    return (ADDRESS,) if "ip" in parts else ()
+    return (ADDRESS,) if any(part == "ip" or part.startswith("header:") for part in parts) else ()
 
 
 class Tally:
