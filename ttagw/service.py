@@ -49,7 +49,7 @@ from ttagw.tree import SERVER_METHODS, Tree, refuse
 from ttagw.upstream.build import Surroundings as UpstreamSurroundings
 from ttagw.upstream.build import build_service, pool_metrics
 from ttagw.upstream.pool import kept_of
-from ttagw.web.fallback import Fallback
+from ttagw.web.fallback import BUILT_IN, Fallback
 from ttagw.web.render import render
 from ttagw.web.site import GatewaySite
 from ttagw.wire.accepting import Accepting
@@ -175,6 +175,8 @@ class Gateway(MultiService):
         trust = Trust(config.gateway.trusted_proxies)
         site = GatewaySite(tree, self.pipeline, nowhere, config.http, trust, ids, self.deadlines, time.monotonic)
         site.gate = self.traffic.abuse.gate
+        if any(each.traffic_class == "crisis" for each in config.routes):
+            site.support = next(iter(self.fallbacks.values()), BUILT_IN).usual()
         return site
 
     def _route(self, config: RouteConfig) -> Route:

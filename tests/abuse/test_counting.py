@@ -7,7 +7,7 @@ import pytest
 from ttagw.abuse.counting import Counting, counts
 from ttagw.abuse.entries import Block
 from ttagw.abuse.table import Table
-from ttagw.core.blocking import Rules
+from ttagw.core.blocking import Rules, counted_apart, note_earned
 from ttagw.core.classes import TrafficClass
 from ttagw.core.identity import Identity
 from ttagw.core.networks import Places
@@ -129,3 +129,24 @@ def test_who_is_exempt_denied_or_blocked_already_is_not_counted() -> None:
     # An address that is allowed says nothing about its users.
     kit.count(ALLOWED, "nina")
     assert kit.offences == [("user", "nina")]
+
+
+@pytest.mark.parametrize(
+    ("parts", "offences"),
+    [
+        (["user", "route"], [("address", "192.0.2.1"), ("user", "mira")]),
+        (["route", "ip"], [("address", "192.0.2.1")]),
+        (["header:x-tenant"], [("address", "192.0.2.1")]),
+        (["role", "route", "service"], []),
+        ([], []),
+    ],
+)
+def test_only_who_uses_up_a_limit_alone_has_earned_its_refusals(
+    parts: list[str], offences: list[tuple[str, str]]
+) -> None:
+    kit = Kit()
+    for _ in range(3):
+        made = asked("192.0.2.1", "mira", "token")
+        note_earned(made, *counted_apart(parts))
+        kit.counting.count(made)
+    assert kit.offences == offences

@@ -104,6 +104,19 @@ def helps(answer: Answer) -> bool:
     )
 
 
+@pytest.mark.parametrize("configured", [True, False])
+def test_who_finds_no_connection_left_is_told_where_help_is(tmp_path: Path, working: Service, configured: bool) -> None:
+    text = "Call or text 988, or text 741741. In danger now: 911. As configured."
+    help_ = {"status": 200, "default_region": "US", "regions": {"US": {"text": text, "hotline": "988"}}}
+    more = {"http": {"max_connections": 1}, "fallbacks": {"first": help_} if configured else {}}
+    with opened(tmp_path / "a", working.origin.port, **more) as place, Client(place.gateway.port) as first:
+        assert first.ask(get("/open/1")).status == 200
+        answer = once(place.gateway.port, get("/crisis/1"))
+        assert (answer.status, answer.reason) == (503, b"too_many_connections")
+        assert helps(answer)
+        assert (b"As configured" in answer.body) is configured
+
+
 # What says so
 
 
@@ -256,6 +269,24 @@ def test_a_route_for_everybody_in_a_crisis_works_with_redis_away(tmp_path: Path,
     with opened(tmp_path / "a", working.origin.port, store=gone) as place:
         assert place.gateway.metric("ttagw_store_up") == 0
         assert [place.ask("/crisis/1").status for _ in range(3)] == [200] * 3
+
+
+def test_a_route_that_does_not_need_to_know_who_it_is_works_when_that_cannot_be_found_out(
+    tmp_path: Path, working: Service
+) -> None:
+    routes = [
+        route("/crisis/*", name="crisis", auth="optional", **{"class": "crisis"}),
+        route("/story/*", name="story", auth="optional"),
+    ]
+    gone = f"redis://127.0.0.1:{free_port()}"
+    with opened(tmp_path / "a", working.origin.port, store=gone, routes=routes) as place:
+        assert place.ask("/story/1", risk="none").status == 503
+        answer = place.ask("/crisis/1", risk="none")
+        assert (answer.status, place.gateway.line(answer.id)["bypass"]) == (200, "identity")
+        assert working.origin.requests[-1].all(b"x-user-id") == []
+        with Client(place.gateway.port) as client:
+            bad = client.ask(get("/crisis/1", "Authorization: Bearer nonsense"))
+        assert (bad.status, helps(bad)) == (401, True)
 
 
 # Its ceiling

@@ -83,6 +83,7 @@ class House:
         gate = self.gate
         held = [*self.admission.hall.held, *gate.room.held, *gate.users.values(), gate.turns.size]
         held += self.admission.streams.values()
+        held += [*gate.shared.users.values(), *self.admission.shared.users.values()]
         return not any(held) and not self.admission.line and not self.clock.getDelayedCalls()
 
 
@@ -321,6 +322,23 @@ def test_crisis_over_its_ceiling_gets_its_own_answer() -> None:
     made = house.ask(CRISIS)
     assert (made.status, code(made), made.respite) == (503, b"crisis_ceiling", RESPITE)
     assert house.crowd.shed == {(CRISIS, "crisis_ceiling"): 1}
+
+
+def test_one_in_a_crisis_leaves_a_place_for_others_and_gives_back_what_they_had() -> None:
+    house = House(16)
+    mine = [house.ask(CRISIS, "mira") for _ in range(10)]
+    assert [each.status for each in mine] == [0] * 6 + [503] * 4
+    assert house.ask(CRISIS, "nina").status == 0
+    # What has its answer waits at no gate any more, and is still under way.
+    for made in mine[:6]:
+        house.answer(made, whole=False)
+    assert (house.gate.shared.users, house.admission.shared.users) == ({"nina": 1}, {"mira": 6, "nina": 1})
+    assert code(house.ask(CRISIS, "mira")) == b"crisis_ceiling"
+    for made in mine[:6]:
+        house.pipeline.left(made)
+    nina = house.running[0]
+    house.pipeline.left(nina)
+    assert house.is_empty()
 
 
 def test_when_memory_is_short_lower_classes_are_sent_away_and_wait_no_longer() -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,9 +55,16 @@ def new_store(url: str) -> Counted:
 
 
 @asynccontextmanager
-async def opened(url: str, up: bool = True) -> AsyncIterator[Counted]:
-    """A store that is started, and stopped at the end; `up`: it is waited for."""
-    store = new_store(url)
+async def opened(url: str, up: bool = True, hurry: float = 0.0) -> AsyncIterator[Counted]:
+    """A store that is started, and stopped at the end; `up`: it is waited for. For one in a hurry so many seconds pass
+    each time that it looks at its clock.
+    """
+    hurried = count()
+
+    def monotonic() -> float:
+        return time.monotonic() + hurry * next(hurried)
+
+    store = make_store(url, reactor, monotonic, time.time, random.random)
     await store.start()
     try:
         if up:

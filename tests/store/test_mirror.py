@@ -14,7 +14,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from tests.auth.revoking import Shared
 from ttagw.store.base import StoreAwayError, StoreRefusedError
-from ttagw.store.mirror import GONE, GONE_FOR, LAST_MOMENT, RECONCILE, SHARE, TICK, Mirror
+from ttagw.store.mirror import GONE, GONE_FOR, LAST_MOMENT, PORTION, RECONCILE, SHARE, TICK, Mirror
 
 WALL = 1e9
 FOREVER = float("inf")
@@ -311,6 +311,83 @@ def test_what_changes_while_it_is_compared_is_newer_than_what_that_finds(
     passes(clock, 3 * RECONCILE)
     assert gateway.words == {"b": b"three"}
     assert (raw_in(store, "a"), raw_in(store, "b")) == (GONE, b"three")
+
+
+class Hurried(Clock):
+    """On which time passes while somebody works: each look at it takes a while. One `advance` is one turn."""
+
+    def seconds(self) -> float:
+        self.rightNow += PORTION / 10
+        return float(self.rightNow)
+
+    def advance(self, amount: float) -> None:
+        self.rightNow += amount
+        due = [call for call in self.calls if call.getTime() <= self.rightNow]
+        self.calls[:] = [call for call in self.calls if call not in due]
+        for call in due:
+            if call.active():
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
+def many(store: Shared) -> list[str]:
+    keys = [f"k{number:03}" for number in range(100)]
+    for key in keys:
+        done(store.put(f"table/{key}", b"one"))
+    return keys
+
+
+def test_a_large_table_lets_others_do_something_while_it_is_compared() -> None:
+    clock = Hurried()
+    store = Shared(clock)
+    done(store.start())
+    keys = many(store)
+    gateway = Gateway(store, clock)
+    assert 0 < len(gateway.words) < 30
+    assert not gateway.mirror.current
+    # What is heard now is newer than what was found.
+    done(store.put("table/k098", b"two"))
+    done(store.put("table/k099", GONE))
+    for _ in range(20):
+        clock.advance(0.0)
+    assert sorted(gateway.words) == keys[:99]
+    assert gateway.words["k098"] == b"two"
+    assert gateway.mirror.current
+    gateway.stop()
+
+
+def test_a_comparison_during_which_the_store_was_away_is_not_the_last() -> None:
+    clock = Hurried()
+    store = Shared(clock)
+    done(store.start())
+    many(store)
+    gateway = Gateway(store, clock)
+    store.away()
+    store.mute = True
+    store.back()
+    done(store.put("table/k000", b"two"))
+    for _ in range(20):
+        clock.advance(0.0)
+    assert not gateway.mirror.current
+    for _ in range(40):
+        clock.advance(TICK)
+    assert gateway.words["k000"] == b"two"
+    assert gateway.mirror.current
+    gateway.stop()
+
+
+def test_what_is_being_compared_ends_with_everything_else() -> None:
+    clock = Hurried()
+    store = Shared(clock)
+    done(store.start())
+    many(store)
+    gateway = Gateway(store, clock)
+    there = len(gateway.words)
+    gateway.stop()
+    clock.advance(1.0)
+    assert len(gateway.words) == there < 100
+    done(store.stop())
+    assert clock.getDelayedCalls() == []
 
 
 def test_one_comparison_at_a_time_and_a_large_table_is_compared_less_often(store: Shared, clock: Clock) -> None:

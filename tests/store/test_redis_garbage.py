@@ -87,9 +87,9 @@ async def test_an_answer_of_the_wrong_form_is_no_answer(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_scan_that_never_ends_ends_at_the_deadline(url: str, answers: dict[bytes, bytes]) -> None:
+async def test_a_scan_that_never_ends_ends(url: str, answers: dict[bytes, bytes]) -> None:
     answers[b"SCAN"] = b"*2\r\n$1\r\n7\r\n*0\r\n"
-    async with opened(url) as store:
+    async with opened(url, hurry=0.2) as store:
         assert (await refusal(store.scan(""))).reason == "timeout"
         assert store.state.up
 

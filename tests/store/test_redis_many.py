@@ -6,6 +6,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults
 
 from tests.store.kit import Redis, opened, refusal, until
+from ttagw.store.base import DEADLINE
 
 
 @pytest_twisted.ensureDeferred
@@ -68,6 +69,15 @@ async def test_a_scan_finds_all_of_many_while_others_come_and_go(redis: Redis) -
         await gatherResults(going)
         assert set(await store.scan("go/")) <= {f"go/{number}" for number in range(200)}
         assert store.operations["scan", "ok"] == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_scan_takes_as_long_as_there_is_more_and_redis_answers(redis: Redis) -> None:
+    fill = "for i = 1, ARGV[2] do redis.call('SET', ARGV[1] .. i, i) end"
+    redis.command("EVAL", fill, 0, "ttagw:stay/", 5000)
+    async with opened(redis.url, hurry=DEADLINE / 10) as store:
+        assert len(await store.scan("stay/")) == 5000
+        assert store.state.up
 
 
 @pytest_twisted.ensureDeferred

@@ -175,3 +175,11 @@ def test_it_can_be_cut(ends: str) -> None:
     else:
         served.channel.give_up("shutdown")
     assert served.client.ended == "abort"
+
+
+def test_a_connection_that_many_may_share_is_always_read() -> None:
+    # One without an address is a UNIX socket: what speaks there is on this machine.
+    served = Served(peer="")
+    assert bodies(rested(served)) == [b"one"]
+    assert served.client.reading
+    assert statuses(served.send(GET)) == [200]

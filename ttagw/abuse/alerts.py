@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from ttagw.abuse.entries import ADDRESS, OPERATOR, REFUSALS, Block
+from ttagw.abuse.entries import OPERATOR, REFUSALS, Block
+from ttagw.core.blocking import ADDRESS
 
 MOST, WITHIN = 10, 60.0
 """Blocks of which each is told within so many seconds; of further ones it is told once that there are many."""

@@ -8,9 +8,9 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from ttagw.abuse.entries import ADDRESS, KINDS, USER
+from ttagw.abuse.entries import KINDS
 from ttagw.abuse.table import Table
-from ttagw.core.blocking import Rules, Tally
+from ttagw.core.blocking import ADDRESS, USER, Rules, Tally, earned
 from ttagw.core.classes import TrafficClass
 from ttagw.core.networks import Places
 from ttagw.errors import HeadersTooLargeError, MalformedRequestError, UriTooLongError
@@ -23,7 +23,7 @@ UNREADABLE = (MalformedRequestError, UriTooLongError, HeadersTooLargeError)
 OWN = frozenset(("address_blocked", "address_denied", "user_blocked"))
 """Reasons of answers to those who are blocked already: they do not prolong it."""
 CEILING = "crisis_ceiling"
-"""The one reason for which answers of the class `crisis` count: nobody who needs help gets so far."""
+"""The one reason for which answers of the class `crisis` count: nobody who needs help gets so far by themselves."""
 
 
 class Offended(Protocol):
@@ -59,10 +59,13 @@ class Counting:
         now = self._monotonic()
         client = exchange.client
         place = self._places.of(client)
-        if not place.exempt and not place.denied and self._table.find_address(place, client) is None:
+        apart = not place.exempt and not place.denied and earned(exchange, ADDRESS)
+        if apart and self._table.find_address(place, client) is None:
             self._count(ADDRESS, place.subject, now)
         identity = exchange.identity
-        if identity is not None and identity.kind == "token" and self._table.find_user(identity.user) is None:
+        if identity is None or identity.kind != "token" or not earned(exchange, USER):
+            return
+        if self._table.find_user(identity.user) is None:
             self._count(USER, identity.user, now)
 
     def _count(self, kind: str, subject: str, now: float) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ttagw.core.blocking import ADDRESS, USER
 from ttagw.core.identity import USER as USER_FORM
 from ttagw.core.networks import Network, network_of, written
 
-ADDRESS, USER = "address", "user"
 KINDS = (ADDRESS, USER)
 THRESHOLD, OPERATOR = "threshold", "operator"
 BY = (THRESHOLD, OPERATOR)

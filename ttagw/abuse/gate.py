@@ -10,8 +10,9 @@ from prometheus_client.metrics_core import Metric
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ttagw.abuse.entries import ADDRESS, Block
+from ttagw.abuse.entries import Block
 from ttagw.abuse.table import Table
+from ttagw.core.blocking import ADDRESS
 from ttagw.core.forwarded import Peer
 from ttagw.core.networks import Places, address_of, subject_of
 
@@ -111,7 +112,7 @@ class Gate:
 
     def began(self, block: Block) -> None:
         """Somebody is blocked from now on: the connections of an address end."""
-        if block.kind != ADDRESS:
+        if block.kind != ADDRESS or not self._open:
             return
         until = self._monotonic() + GRACE
         for connection in self._under(block):

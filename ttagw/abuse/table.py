@@ -6,7 +6,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf
 
-from ttagw.abuse.entries import ADDRESS, BY, KINDS, Block
+from ttagw.abuse.entries import BY, KINDS, Block
+from ttagw.core.blocking import ADDRESS
 from ttagw.core.networks import KEPT, Networks, Place, subject_of
 
 
@@ -24,6 +25,7 @@ class Table:
         """Those that are not about just what addresses are counted as."""
         self._seen: dict[str, Block | None] = {}
         """What was found in `_wide` for an address."""
+        self._counts = {(kind, by): 0 for kind in KINDS for by in BY}
         self._ends: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
@@ -64,10 +66,7 @@ class Table:
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many there are, by kind and by whom."""
-        found = {(kind, by): 0 for kind in KINDS for by in BY}
-        for block in self._blocks.values():
-            found[block.kind, block.by] += 1
-        return found
+        return dict(self._counts)
 
     def set(self, block: Block) -> bool:
         """It is in effect from now on. Whether its subject was not blocked until now."""
@@ -77,6 +76,7 @@ class Table:
         if block.over <= self._wall():
             return False
         self._blocks[key] = block
+        self._counts[block.kind, block.by] += 1
         if block.kind != ADDRESS:
             self._users[block.subject] = block
         elif _is_counted(block):
@@ -94,6 +94,7 @@ class Table:
         block = self._blocks.pop(key, None)
         if block is None:
             return
+        self._counts[block.kind, block.by] -= 1
         if block.kind != ADDRESS:
             del self._users[block.subject]
         elif _is_counted(block):

@@ -6,10 +6,11 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ttagw.abuse.entries import ADDRESS, REASON, USER, Block
+from ttagw.abuse.entries import REASON, Block
 from ttagw.admin.revocation_documents import written as time_of
 from ttagw.config.base import Matches, Section
 from ttagw.config.units import seconds
+from ttagw.core.blocking import ADDRESS, USER
 from ttagw.core.identity import USER as USER_FORM
 from ttagw.core.networks import network_of, written
 from ttagw.errors import InvalidDocumentError

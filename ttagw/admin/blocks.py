@@ -10,13 +10,14 @@ from pydantic import ValidationError
 from twisted.logger import Logger
 
 from ttagw.abuse.blocks import Blocks
-from ttagw.abuse.entries import ADDRESS, USER, key_of
+from ttagw.abuse.entries import key_of
 from ttagw.admin.answers import Api, answer, body_of
 from ttagw.admin.block_documents import BlockDocument, Who, WhoDocument, shown, who
 from ttagw.admin.callers import Callers, must_be_admin
 from ttagw.admin.channel import AdminRequest
 from ttagw.admin.documents import read, shown_name
 from ttagw.auth.keys import Caller
+from ttagw.core.blocking import ADDRESS, USER
 from ttagw.core.networks import Places, network_of, subject_of
 from ttagw.errors import BlockNotFoundError, InvalidDocumentError
 

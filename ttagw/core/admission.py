@@ -15,6 +15,7 @@ from typing import Any
 
 from ttagw.core.classes import TrafficClass
 from ttagw.core.room import Room, Shares
+from ttagw.core.sharing import Shared
 from ttagw.core.turns import Turns
 
 CRISIS = int(TrafficClass.CRISIS)
@@ -53,7 +54,7 @@ class Waiter:
 class Gate:
     """The places of one service, and those who wait for one."""
 
-    __slots__ = ("_admission", "_crisis", "_hall", "name", "room", "turns", "users")
+    __slots__ = ("_admission", "_crisis", "_hall", "name", "room", "shared", "turns", "users")
 
     def __init__(self, name: str, admission: Admission) -> None:
         self.name = name
@@ -62,6 +63,8 @@ class Gate:
         # Ceilings are about the whole; here they only say what `crisis` may have when there is no room.
         self.room = Room(admission.hall.bound, Shares(admission.shares.reserved))
         self.turns: Turns[Waiter] = Turns()
+        self.shared = Shared()
+        """Of the class `crisis`, whoever waits for an answer or to be let in."""
         self.users: dict[str, int] = {}
         """What each user holds, until the last byte, beside what they took while there was a lot of room."""
         self.resize(self.room.bound)
@@ -135,6 +138,13 @@ class Gate:
         """Whether one more of the class `crisis` may enter, whoever else waits."""
         return self.room.held[rank] < self._crisis and not self._admission.crisis_full
 
+    def greedy(self, user: str) -> bool:
+        """Whether somebody of the class `crisis` has so much of it already that the rest is for others."""
+        room, admission = self.room, self._admission
+        free = max(room.bound - room.total, self._crisis - room.held[CRISIS])
+        left = self._hall.ceilings[CRISIS] - self._hall.held[CRISIS]
+        return self.shared.greedy(user, free) or admission.shared.greedy(user, left)
+
     def next(self, rank: int) -> Waiter:
         """The next of a class of which somebody waits, and may enter, is inside."""
         waiter = self.turns.take(rank, self.users, max(FEW, self.room.bound // QUARTER))
@@ -164,6 +174,8 @@ class Admission:
         self.gates: dict[str, Gate] = {}
         self.streams: dict[str, int] = {}
         """How many answers each user is being sent, bit by bit."""
+        self.shared = Shared()
+        """Of the class `crisis`, until the last byte."""
         self.line: OrderedDict[Waiter, None] = OrderedDict()
         """All who wait, in the order in which they came."""
         # Gates at which somebody waits, in their turns.

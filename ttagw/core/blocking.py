@@ -8,7 +8,13 @@ arguments, in seconds of whatever clock the caller counts by.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+ADDRESS, USER = "address", "user"
+"""Who can be blocked."""
+EARNED = "earned"
+"""Under which an exchange carries who has earned its refusal."""
 
 MOST = 100_000
 """Subjects that are counted at once; the one that was refused nothing for longest is the first to go."""
@@ -37,6 +43,36 @@ class Rules(NamedTuple):
 def remembered_for(length: float) -> float:
     """Seconds after the end of a block of this length until it is forgotten."""
     return max(TIMES_REMEMBERED * length, LEAST_MEMORY)
+
+
+class Noted(Protocol):
+    """What can carry a note."""
+
+    notes: dict[str, Any] | None
+
+
+def note_earned(exchange: Noted, *kinds: str) -> None:
+    """It is refused, and of those who have sent it only these have earned that; none: others have used up what there
+    was. Where nothing is noted, all of them have.
+    """
+    if exchange.notes is None:
+        exchange.notes = {}
+    exchange.notes[EARNED] = kinds
+
+
+def earned(exchange: Noted, kind: str) -> bool:
+    """Whether the refusal of this exchange counts for its address, or its user."""
+    return exchange.notes is None or kind in exchange.notes.get(EARNED, (ADDRESS, USER))
+
+
+def counted_apart(parts: Sequence[str]) -> tuple[str, ...]:
+    """Who uses up a limit that counts apart by these (`limits.*.key`): what all share, others may have spent.
+
+    A header field says whose request it is where a limit counts by it, but not which user's.
+    """
+    if "user" in parts:
+        return (ADDRESS, USER)
+    return (ADDRESS,) if any(part == "ip" or part.startswith("header:") for part in parts) else ()
 
 
 class Tally:

@@ -121,6 +121,7 @@ class Peer:
         "lines",
         "port",
         "scheme",
+        "shared",
         "text",
         "trusted",
     )
@@ -130,6 +131,8 @@ class Peer:
         hop = trust.hop(address.partition("%")[0].encode("ascii", "replace"))
         self.address = hop.address if hop is not None else "unknown"
         self.trusted = hop is not None and hop.trusted
+        self.shared = hop is None or hop.trusted
+        """Whether it may speak for many who know nothing of one another: a proxy, or something on this machine."""
         self.scheme = scheme
         self.port = b"%d" % port
         self.text = hop.text if hop is not None else b"unknown"

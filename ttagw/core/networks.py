@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Generic, NamedTuple, TypeVar
 
@@ -40,6 +41,7 @@ def subject_of(address: Address) -> str:
     return str(address)
 
 
+@lru_cache(maxsize=256)
 def network_of(text: str) -> Network:
     """The network in a text, or that of one address. Raises `ValueError`, also when host bits are set."""
     network = ip_network(text)

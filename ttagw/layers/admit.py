@@ -15,9 +15,11 @@ from twisted.internet.defer import Deferred
 
 from ttagw.auth.refusals import network
 from ttagw.core.admission import CRISIS, Admission, Gate, State, Waiter
+from ttagw.core.blocking import note_earned
 from ttagw.core.gradient import Gradient
 from ttagw.core.pressure import Pressure
 from ttagw.core.room import CLASSES
+from ttagw.core.sharing import answered, share
 from ttagw.errors import ClientClosedError, CrisisCeilingError, GatewayError, OverloadedError
 from ttagw.metrics import Histogram
 from ttagw.model import Exchange, Reply
@@ -77,6 +79,11 @@ class Admit:
             rank = exchange.rank
             if rank < pressure.least:
                 raise crowd.refusal(exchange, rank, pressure.reason)
+            if rank == CRISIS:
+                user = _user_of(exchange)
+                if gate.greedy(user):
+                    raise crowd.refusal(exchange, rank, "overloaded")
+                share(exchange, user, gate.shared, crowd.admission.shared)
             if not stroll(rank):
                 return crowd.ask(gate, exchange, _user_of(exchange), ended)
             # How fast a client sends its body says nothing about the service.
@@ -101,6 +108,8 @@ class Admit:
             rank, user, since = admitted
             if reply.body is None:
                 exchange.on_end.append(crowd.admission.stream(user or _user_of(exchange)))
+            if rank == CRISIS:
+                answered(exchange, gate.shared)
             held = room.total
             gate.answered(rank)
             if since and gradient is not None and _changed(gradient, exchange, held, since, monotonic()):
@@ -215,6 +224,8 @@ class Crowd:
         key = (rank, "crisis_ceiling" if rank == CRISIS else reason)
         self.shed[key] = self.shed.get(key, 0) + 1
         if rank == CRISIS:
+            # Others have taken what there is: nobody is blocked for that.
+            note_earned(exchange)
             return CrisisCeilingError(retry_after=1)
         return OverloadedError(reason, retry_after=1 + int(self._random() * AGAIN))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import ceil
 
+from ttagw.core.blocking import ADDRESS, note_earned
 from ttagw.core.ceiling import Ceiling
 from ttagw.core.classes import TrafficClass
 from ttagw.errors import CrisisCeilingError, RateLimitedError
@@ -54,6 +55,7 @@ class Ceilings:
 
 def _refusal(exchange: Exchange, ceiling: Ceiling, wait: float) -> CrisisCeilingError | RateLimitedError:
     seconds = ceil(wait)
+    note_earned(exchange, ADDRESS)
     if exchange.rank is TrafficClass.CRISIS:
         exchange.respite = RESPITE
         return CrisisCeilingError(retry_after=seconds)

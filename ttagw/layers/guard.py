@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection
 from math import ceil
 
 from ttagw.abuse.counting import counts
-from ttagw.abuse.entries import ADDRESS, Block
+from ttagw.abuse.entries import Block
 from ttagw.abuse.table import Table
+from ttagw.core.blocking import ADDRESS
 from ttagw.core.classes import TrafficClass, note_bypass
 from ttagw.core.networks import Places
 from ttagw.errors import BlockedError

@@ -22,7 +22,10 @@ MOST_TTL = 10 * 366 * 86400.0
 """Seconds that a value with an end stays, at the most: ten years."""
 
 DEADLINE = 1.0
-"""Seconds within which every operation ends, one way or the other."""
+"""Seconds within which every operation ends, one way or the other; a scan ends when so long nothing has come."""
+
+LONGEST_SCAN = 30.0
+"""Seconds within which a scan ends, whatever comes: it takes the longer the more there is, of other keys, too."""
 
 
 class StoreError(Exception):
@@ -84,7 +87,7 @@ class Store(Protocol):
         """The value, or None."""
 
     async def scan(self, prefix: str) -> Mapping[str, bytes]:
-        """Every key that begins with `prefix`, with its value."""
+        """Every key that begins with `prefix`, with its value. It ends within `LONGEST_SCAN`."""
 
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
         """Set a value. With `ttl` it is gone after so many seconds, without one it stays."""

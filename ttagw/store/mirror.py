@@ -7,7 +7,7 @@ older one took its place) is written to it again: what is taken out on purpose l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,6 +29,8 @@ SHARE = 20.0
 """A large table is compared less often: it takes a twentieth of the time at the most."""
 SWEEP_EACH = 1e-4
 """Seconds between two looks at what is over, for each entry: a large table is looked through less often."""
+PORTION = 0.003
+"""Seconds for which a comparison goes on until it lets others do something: a large table takes seconds."""
 MOST_TOLD = 100
 """Entries that cannot be read and of which the log says so."""
 GONE = b"-"
@@ -85,6 +87,8 @@ class Mirror(Generic[T]):
         self._loop = LoopingCall(self._tick)
         self._loop.clock = clock
         self._looking: Deferred[None] | None = None
+        self._losses = 0
+        """How often the store was away."""
         self._next = self._next_sweep = 0.0
 
     # Life
@@ -146,6 +150,9 @@ class Mirror(Generic[T]):
     def _take(self, key: str, raw: bytes) -> None:
         if self._heard is not None:
             self._heard.add(key)
+        self._take_up(key, raw)
+
+    def _take_up(self, key: str, raw: bytes) -> None:
         if raw == GONE:
             self._gone[key] = self._clock.seconds() + GONE_FOR
             self._drop(key)
@@ -188,6 +195,7 @@ class Mirror(Generic[T]):
             self._look()
         else:
             self.current = False
+            self._losses += 1
 
     def _tick(self) -> None:
         seconds = self._clock.seconds()
@@ -222,21 +230,38 @@ class Mirror(Generic[T]):
     async def _compare(self) -> None:
         began = self._clock.seconds()
         self._next = began + RECONCILE
+        losses = self._losses
         await self._pay()
         before = dict(self._raw)
-        heard: set[str] = set()
-        self._heard = heard
+        heard = self._heard = set()
         try:
             stored = await self._store.scan(self._prefix)
+            await self._take_all(stored, heard)
         finally:
             self._heard = None
-        self.current = self._store.state.up
-        for key, raw in stored.items():
-            if key.removeprefix(self._prefix) not in heard:
-                self._take(key.removeprefix(self._prefix), raw)
+        # What was said while it was away has not been heard.
+        self.current = self._store.state.up and self._losses == losses
         now = self._clock.seconds()
         self._next = now + max(RECONCILE, SHARE * (now - began))
         await self._write_again(before, stored)
+
+    async def _take_all(self, stored: Mapping[str, bytes], heard: Set[str]) -> None:
+        turn = self._clock.seconds()
+        for key, raw in stored.items():
+            name = key.removeprefix(self._prefix)
+            if name not in heard:
+                self._take_up(name, raw)
+            turn = await self._in_turn(turn)
+
+    async def _in_turn(self, turn: float) -> float:
+        """Let others do something if this has been going on since `turn` for long enough: since when it does."""
+        if self._clock.seconds() - turn < PORTION:
+            return turn
+        pause: Deferred[None] = Deferred(lambda _: call.cancel())
+        call = self._clock.callLater(0, pause.callback, None)
+        await pause
+        now: float = self._clock.seconds()
+        return now
 
     async def _pay(self) -> None:
         for key, raw in list(self._owed.items()):
@@ -248,7 +273,9 @@ class Mirror(Generic[T]):
 
     async def _write_again(self, before: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
         now = self._wall() + LAST_MOMENT
+        turn = self._clock.seconds()
         for key, raw in before.items():
+            turn = await self._in_turn(turn)
             if self._prefix + key in stored or self._raw.get(key) != raw:
                 continue  # what has changed since is newer than what was seen
             entry = self.entries[key]

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from ttagw.store.base import Notice, StoreAwayError, StoreRefusedError, StoreState
+from ttagw.store.base import LONGEST_SCAN, Notice, StoreAwayError, StoreRefusedError, StoreState
 from ttagw.store.redis_link import Link
 from ttagw.store.redis_scripts import CHANGED, DELETE, PUT, SWAP, Script
 from ttagw.store.redis_url import RedisSettings
@@ -79,17 +79,17 @@ class RedisStore:
 
     async def scan(self, prefix: str) -> Mapping[str, bytes]:
         """As in `Store`. A key that comes or goes meanwhile may be there or not."""
-        until = self._until()
+        over = self._monotonic() + LONGEST_SCAN
         pattern = _literal(PREFIX + prefix) + b"*"
         found: dict[str, bytes] = {}
         cursor: bytes = b"0"
         while True:
-            answer = await self._ask(until, "SCAN", cursor, "MATCH", pattern, "COUNT", COUNT)
+            answer = await self._ask(min(self._until(), over), "SCAN", cursor, "MATCH", pattern, "COUNT", COUNT)
             if not (isinstance(answer, list) and len(answer) == 2 and isinstance(answer[0], bytes)):
                 raise self._link.garbage()
             cursor, keys = answer
             for some in _batches(self._list(keys)):
-                values = self._list(await self._ask(until, "MGET", *some))
+                values = self._list(await self._ask(min(self._until(), over), "MGET", *some))
                 if len(values) != len(some):
                     raise self._link.garbage()
                 for key, value in zip(some, values, strict=True):

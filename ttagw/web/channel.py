@@ -33,7 +33,7 @@ LONGEST_END = 900.0
 """Seconds after which a connection that ends is cut, however steadily its client takes the rest."""
 LONGEST_RESPITE = 5.0
 """Seconds for which a connection is not read after an answer that asks for it, at the most: so long it may take until
-it is seen that its client has gone.
+it is seen that its client has gone. One that many may share is always read: others would wait for what one has done.
 """
 MOST_REQUESTS = 1000
 MOST_SECONDS = 3600.0
@@ -187,7 +187,7 @@ class Channel:
             self._close()
             return
         now = self._monotonic()
-        if exchange is not None and exchange.respite and not self.peer.trusted:
+        if exchange is not None and exchange.respite and not self.peer.shared:
             # A proxy's connection carries the next requests of others, which may be a crisis.
             self._rest = self.deadline = now + min(exchange.respite, LONGEST_RESPITE)
             self.pause()

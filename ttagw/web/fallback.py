@@ -97,6 +97,11 @@ class Fallback:
         region, help_ = self._region(exchange)
         return Support(help_.text, help_.hotline, region, self._header)
 
+    def usual(self) -> Support:
+        """The help for the region of those who name none."""
+        region, help_ = self._regions[self._default]
+        return Support(help_.text, help_.hotline, region, b"")
+
     def _region(self, exchange: Exchange) -> tuple[str, Help]:
         if self._header:
             value = exchange.value(self._header)

@@ -15,7 +15,7 @@ from ttagw.config import Http
 from ttagw.core.forwarded import Peer, Trust
 from ttagw.core.ids import UUID7
 from ttagw.model import Exchange
-from ttagw.pipeline import Pipeline, Route
+from ttagw.pipeline import Pipeline, Route, Support
 from ttagw.tree import Tree
 from ttagw.web.channel import Channel
 from ttagw.web.turned_away import TurnedAway
@@ -69,6 +69,8 @@ class GatewaySite(Site):
         self._said = float("-inf")
         self.gate: Gate | None = None
         """Who is let in; None: everybody."""
+        self.support: Support | None = None
+        """Help that is offered to those who are turned away: nobody knows yet what they need."""
         self.channels: set[Channel] = set()
         self.accepted = 0
         self.turned_away = 0
@@ -96,7 +98,7 @@ class GatewaySite(Site):
         if self.refuses(addr):
             return None
         if len(self.channels) >= self.http.max_connections:
-            return TurnedAway(self, next_id=self._ids.next)
+            return TurnedAway(self, self._ids.next, self.support)
         return Channel(self)
 
     def peer_of(self, transport: Any) -> Peer:

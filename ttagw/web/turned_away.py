@@ -10,6 +10,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ttagw.errors import TooManyConnectionsError
+from ttagw.pipeline import Support
+from ttagw.web.fallback import support_fields, support_lines
 from ttagw.wire.deadlines import NEVER
 
 LINGER = 1.0
@@ -27,14 +29,15 @@ class Rejecting(Protocol):
 
 @implementer(IProtocol)
 class TurnedAway:
-    """Answers 503 before anything was asked, and closes."""
+    """Answers 503 before anything was asked, and closes. Whoever it is may need help, so `support` stands beside it."""
 
-    __slots__ = ("_next_id", "_site", "deadline", "transport")
+    __slots__ = ("_next_id", "_site", "_support", "deadline", "transport")
 
     transport: Any
 
-    def __init__(self, site: Rejecting, next_id: Callable[[], bytes]) -> None:
+    def __init__(self, site: Rejecting, next_id: Callable[[], bytes], support: Support | None = None) -> None:
         self._site = site
+        self._support = support
         self._next_id = next_id
         self.deadline = NEVER
 
@@ -50,13 +53,7 @@ class TurnedAway:
         if not lingers and ISSLTransport.providedBy(transport):
             transport.abortConnection()
             return
-        error = TooManyConnectionsError
-        text = f"{error.title}\n{error.detail}\n".encode()
-        transport.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nx-request-id: %b\r\nconnection: close\r\nretry-after: 5\r\n"
-            b"cache-control: no-store\r\nttagw-reason: %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            b"content-length: %d\r\n\r\n%b" % (self._next_id(), error.code.encode("ascii"), len(text), text)
-        )
+        transport.write(self._answer())
         if not lingers:
             # The kernel has taken it; a client that is still sending may miss it.
             transport.loseConnection()
@@ -65,6 +62,25 @@ class TurnedAway:
         # A TLS transport passes questions on to the one below, which must not be shut before the handshake is over.
         half_close = transport.loseConnection if ISSLTransport.providedBy(transport) else transport.loseWriteConnection
         half_close()
+
+    def _answer(self) -> bytes:
+        error = TooManyConnectionsError
+        support = self._support
+        lines = "" if support is None else support_lines(support)
+        fields = [] if support is None else support_fields(support)
+        text = f"{error.title}\n{error.detail}\n{lines}".encode()
+        return (
+            b"HTTP/1.1 503 Service Unavailable\r\nx-request-id: %b\r\nconnection: close\r\nretry-after: 5\r\n"
+            b"cache-control: no-store\r\nttagw-reason: %b\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            b"%bcontent-length: %d\r\n\r\n%b"
+            % (
+                self._next_id(),
+                error.code.encode("ascii"),
+                b"".join([b"%b: %b\r\n" % field for field in fields]),
+                len(text),
+                text,
+            )
+        )
 
     def dataReceived(self, data: bytes) -> None:
         """Not looked at."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
+from ttagw.core.blocking import counted_apart, note_earned
 from ttagw.core.classes import TrafficClass
 from ttagw.errors import (
     BandwidthExceededError,
@@ -171,6 +172,7 @@ class OnRoute:
         kind = "bandwidth" if isinstance(error, BandwidthExceededError) else "concurrent"
         spent = (f"{live.name}:{kind}", error.retry_after if kind == "bandwidth" else None)
         keep(exchange, Note(offer, wants, states, charged=False, held=held, spent=spent))
+        note_earned(exchange, *counted_apart(live.limit.key))
         raise error
 
     async def _later(
@@ -223,6 +225,7 @@ class OnRoute:
         name = refused or offer.lives[0].name
         wait = seconds_to_wait(verdict.wait)
         keep(exchange, Note(offer, wants, verdict.states, charged=False, held=held, spent=(name, wait)))
+        note_earned(exchange, *counted_apart(next(live for live in offer.lives if live.name == name).limit.key))
         raise RateLimitedError(retry_after=wait, more={"limit": name})
 
     # Out
