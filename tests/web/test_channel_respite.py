@@ -36,7 +36,7 @@ def test_after_an_answer_that_asks_for_none_it_is_read_on() -> None:
 
 def test_those_who_come_through_the_same_proxy_do_not_wait_for_somebody_else() -> None:
     served = Served()
-    served.channel.peer.trusted = True
+    served.channel.peer.shared = True
     assert bodies(rested(served, 1.0, get(b"/now?2"))) == [b"one", b"/now?2"]
     assert served.client.reading
 
