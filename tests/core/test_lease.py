@@ -102,9 +102,22 @@ def test_it_is_filled_up_early() -> None:
     assert lease(3.0).low == 3.0
 
 
+def test_what_was_not_used_in_time_goes_back_with_the_next_question() -> None:
+    """An answer that makes a lease last longer must not bring back what the ledger may have counted as used."""
+    for asked in (lambda one: one.more(2.0), lambda one: one.ask(20.0, ASK, 2.0), lambda one: one.beat(2.0)):
+        one = lease(sent=1.0)
+        one.take(1.0, 1.1)
+        item = asked(one)
+        assert (item.used, item.returned) == (1.0, 9.0)
+        one.granted(Told(False, 0.0, 0.0, 4.0), 2.0)
+        assert [one.take(1.0, 2.1) for _ in range(5)] == [True] * 4 + [False]
+    one = lease(sent=1.0)
+    assert one.more(1.9).returned == 0.0
+
+
 def test_one_that_is_not_used_is_given_back() -> None:
     one = lease()
-    item = one.beat()
+    item = one.beat(1.2)
     assert item is not None
     assert (item.want, item.returned) == (0.0, 10.0)
     assert one.left == 0.0
@@ -113,12 +126,12 @@ def test_one_that_is_not_used_is_given_back() -> None:
 def test_one_that_is_used_is_reported_and_kept() -> None:
     one = lease()
     one.take(1.0, 1.1)
-    item = one.beat()
+    item = one.beat(1.2)
     assert item is not None
     assert (item.want, item.used, item.returned) == (FEW, 1.0, 0.0)
-    assert one.beat() is None  # there is a question under way
+    assert one.beat(1.2) is None  # there is a question under way
     one.asking = False
-    item = one.beat()
+    item = one.beat(1.2)
     assert item is not None
     assert item.want == 0.0
 

@@ -129,6 +129,74 @@ def test_what_is_lent_and_not_used_is_given_back(pair: tuple[Gateway, Gateway]) 
     assert total(one) == 0.0
 
 
+def held(gateway: Gateway) -> float:
+    """What is lent to anybody, as the ledger says."""
+    return sum(amount for each in gateway.line._ledger.buckets.values() for amount, _ in each.lent.values())
+
+
+def test_a_busy_key_goes_by_new_terms_at_once(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    limit = Terms("busy", 3000, 1.0, 400.0, "deny")
+    for _ in range(1000):
+        one.take(Want(limit, "k", 1.0))
+        one.clock.advance(0.001)
+    assert len(one.used) == 1000
+    limit.count, limit.burst = 200, 50.0
+    one.buckets.refresh(limit)
+    one.used.clear()
+    for _ in range(1000):
+        one.take(Want(limit, "k", 1.0))
+        one.clock.advance(0.001)
+    assert 245 <= len(one.used) <= 251
+
+
+def test_what_was_lent_before_a_change_goes_back(pair: tuple[Gateway, Gateway]) -> None:
+    one, two = pair
+    limit = Terms("busy", 3000, 1.0, 400.0, "deny")
+    other = Terms("other", 3000, 1.0, 400.0, "deny")
+    for each in (limit, other):
+        for _ in range(4):
+            one.take(Want(each, "k", 1.0))
+            advance(one.clock, 0.01)
+    both = held(one)
+    one.line.back = 0.03
+    for _ in range(5):  # so that a question is under way
+        one.take(Want(limit, "k", 1.0))
+    assert one.buckets._held["busy", "k"].asking
+    one.buckets.refresh(limit)
+    advance(one.clock, 0.1)
+    assert 0.0 < held(one) < both
+    assert [place for place in one.buckets._held] == [("other", "k")]
+    # The same while nobody can be told.
+    one.line.back = 0.2
+    take(one, Want(limit, "x", 1.0))
+    assert not one.buckets.there
+    one.buckets.refresh(other)
+    assert not one.buckets._held
+    one.line.back = 0.001
+    advance(one.clock, 1.0, 0.01)
+    assert one.buckets.there
+    assert held(two) == 0.0
+
+
+def test_what_was_not_used_while_it_was_away_is_not_lent_for_ever(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one)
+    one.line.back = 0.9
+    take(one, Want(strict(), "k", 1.0))
+    advance(one.clock, 1.1, 0.01)
+    assert not one.buckets.there
+    one.line.back = 0.001
+    for _ in range(600):
+        one.take(Want(BUSY, "k", 1.0))
+        one.clock.advance(0.005)
+        lease = one.buckets._held.get(("busy", "k"))
+    assert one.buckets.there
+    assert lease is not None
+    advance(one.clock, 0.02)
+    assert held(one) == lease.left + lease.used
+
+
 def test_a_gateway_that_stops_gives_back_what_it_was_lent(pair: tuple[Gateway, Gateway]) -> None:
     one, _ = pair
     warm(one)

@@ -175,21 +175,20 @@ class Lease:
         """Report, and ask for more; for as many as it takes if the last were gone soon."""
         if now - self.topped < HOT / 2:
             self.size = min(self.size * 2.0, max(lendable(self.rate, self.burst), self.unit))
-        self.asking = True
-        return Item(self.key, self.rate, self.burst, used=self._report(), want=self.size, unit=self.unit)
+        return self._more(now)
 
     def ask(self, cost: float, kind: int, now: float) -> Item:
         """There is not enough: report, give back what there is, and ask for a cost and for more."""
         item = self.more(now)
         left, self.left = self.left, 0.0
-        return item._replace(cost=cost, kind=kind, returned=left)
+        return item._replace(cost=cost, kind=kind, returned=item.returned + left)
 
     def settle(self) -> Item:
         """Report, and give back what is left."""
         left, self.left = self.left, 0.0
         return Item(self.key, self.rate, self.burst, used=self._report(), returned=left)
 
-    def beat(self) -> Item | None:
+    def beat(self, now: float) -> Item | None:
         """Called now and then. What to tell the ledger; with `want` 0 nothing was used since, and it is over."""
         if self.asking:
             return None
@@ -197,9 +196,18 @@ class Lease:
         if not spent:
             return self.settle()
         self.size = max(min(self.size, spent), FEW * self.unit)
-        item = self.more(inf)
+        item = self._more(now)
         self.spent = 0.0
         return item
+
+    def _more(self, now: float) -> Item:
+        self.asking = True
+        dead = 0.0
+        if now >= self.dies:
+            # The next answer must not bring these back: by then the ledger may have counted them as used.
+            dead, self.left = self.left, 0.0
+        used = self._report()
+        return Item(self.key, self.rate, self.burst, used=used, returned=dead, want=self.size, unit=self.unit)
 
     def granted(self, told: Told, sent: float) -> None:
         """The ledger has answered what was asked at `sent`."""
