@@ -9,15 +9,16 @@ from ttagw.core.lease import ASK, FORGIVE, KEPT, OWED, Answer, Item, Told, lenda
 
 
 class Bucket:
-    """What was used, when that was, and what is lent to whom until when."""
+    """What was used, when that was, how it leaks since, and what is lent to whom until when."""
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, rate: float) -> None:
         self.level = 0.0
         self.at = now
+        self.rate = rate
         self.lent: dict[str, tuple[float, int]] = {}
 
-    def leak(self, rate: float, now: int) -> None:
-        self.level = max(0.0, self.level - max(0, now - self.at) * rate / 1e6)
+    def leak(self, now: int) -> None:
+        self.level = max(0.0, self.level - max(0, now - self.at) * self.rate / 1e6)
         self.at = max(self.at, now)
 
     def total(self) -> float:
@@ -55,13 +56,14 @@ class Ledger:
         return Answer(refused, float(now), tuple(told))
 
     def _told(self, who: str, item: Item, now: int) -> Bucket:
-        bucket = self.buckets.setdefault(item.key, Bucket(now))
+        bucket = self.buckets.setdefault(item.key, Bucket(now, item.rate))
         for other, (amount, ends) in list(bucket.lent.items()):
             if ends <= now:
-                bucket.leak(item.rate, ends)
+                bucket.leak(ends)
                 bucket.level += amount
                 del bucket.lent[other]
-        bucket.leak(item.rate, now)
+        bucket.leak(now)
+        bucket.rate = item.rate
         mine, _ = bucket.lent.pop(who, (0.0, 0))
         used = min(item.used, mine)
         bucket.level += used

@@ -1,8 +1,8 @@
 """What runs inside Redis for limits that gateways share: the ledger of `ttagw.core.lease`, in one step for all buckets.
 
-A bucket is a string: its level and when that was, in microseconds by Redis' own clock, and then who was lent how much
-until when, those whose time ends first before the others. Numbers are doubles, least byte first. A bucket that is empty
-is gone, and one that is not goes when it would be.
+A bucket is a string: its level, when that was, in microseconds by Redis' own clock, and at which rate it leaks until
+somebody asks with another; then who was lent how much until when, those whose time ends first before the others. Numbers
+are doubles, least byte first. A bucket that is empty is gone, and one that is not goes when it would be.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ local me = ARGV[1]
 local function read(key, rate)
     local bucket = {level = 0, at = now, lent = 0, mine = 0, holders = 1, rest = '', more = 0}
     local data = redis.pcall('GET', key)
-    if type(data) ~= 'string' or #data < 16 or (#data - 16) % 24 ~= 0 then return bucket end
-    local level, at, from = struct.unpack('<dd', data)
+    if type(data) ~= 'string' or #data < 24 or #data % 24 ~= 0 then return bucket end
+    local level, at, before, from = struct.unpack('<ddd', data)
+    bucket.write = before ~= rate
+    rate = before
     at = math.min(at, now)
     while from <= #data do
         local who, lent, ends
@@ -84,7 +86,7 @@ local function write(key, bucket, item)
     if all <= 0 and held == '' then return redis.call('DEL', key) end
     local ends = math.ceil(all / item.rate * 1000) + 1
     if held ~= '' then ends = ends + KEPT / 1000 end
-    redis.call('SET', key, struct.pack('<dd', bucket.level, now) .. held, 'PX', string.format('%.0f', ends))
+    redis.call('SET', key, struct.pack('<ddd', bucket.level, now, item.rate) .. held, 'PX', string.format('%.0f', ends))
 end
 
 local buckets, items = {}, {}
