@@ -21,6 +21,15 @@ class Bucket:
         self.level = max(0.0, self.level - max(0, now - self.at) * self.rate / 1e6)
         self.at = max(self.at, now)
 
+    def expire(self, now: int) -> None:
+        """What was lent for so long is used; all the rest leaks."""
+        for who, (amount, ends) in list(self.lent.items()):
+            if ends <= now:
+                self.leak(ends)
+                self.level += amount
+                del self.lent[who]
+        self.leak(now)
+
     def total(self) -> float:
         return self.level + sum(amount for amount, _ in self.lent.values())
 
@@ -57,12 +66,7 @@ class Ledger:
 
     def _told(self, who: str, item: Item, now: int) -> Bucket:
         bucket = self.buckets.setdefault(item.key, Bucket(now, item.rate))
-        for other, (amount, ends) in list(bucket.lent.items()):
-            if ends <= now:
-                bucket.leak(ends)
-                bucket.level += amount
-                del bucket.lent[other]
-        bucket.leak(now)
+        bucket.expire(now)
         bucket.rate = item.rate
         mine, _ = bucket.lent.pop(who, (0.0, 0))
         used = min(item.used, mine)
