@@ -293,3 +293,19 @@ def test_a_smaller_burst_forgets_nothing() -> None:
         clock.advance(1.0)
         buckets.take([Want(terms, f"{number}", 1.0)])
         assert not buckets.take([Want(terms, "k", 1.0)]).allowed
+
+
+def test_what_costs_more_than_a_share_passes_when_that_is_unused() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock, scale=0.25)
+    terms = user(burst=8.0)
+    dear = [Want(terms, "k", 5.0)]
+    assert buckets.take(dear).allowed
+    refused = buckets.take(dear)
+    assert (refused.allowed, refused.wait) == (False, 20.0)
+    clock.advance(19.9)
+    assert not buckets.take([Want(terms, "k", 2.0)]).allowed
+    assert not buckets.take(dear).allowed
+    clock.advance(0.1)
+    assert buckets.take(dear).allowed
+    assert buckets.take([Want(terms, "other", 9.0)]).wait == inf

@@ -203,13 +203,15 @@ class LocalBuckets:
             if not cost:
                 continue
             after = meter.charged(one.after, at, cost)
-            if meter.fits(after, at):
+            # What our share never has room for, and the whole bucket has, passes when ours is empty.
+            large = meter.burst < one.cost <= terms.burst
+            if meter.fits(after, at) or (large and one.after <= at):
                 one.after = after
             elif terms.dry_run:
                 dry = dry or terms
             else:
                 one.after = after
-                one.wait = meter.wait(after, at, one.cost)
+                one.wait = meter.reset(one.empty, at) if large else meter.wait(after, at, one.cost)
                 if refused is None or one.wait > refused.wait:
                     refused = one
         if refused is not None:
