@@ -15,6 +15,7 @@ from ttagw.core.lease import (
     LEAST_RATE,
     LIFE,
     MEMORY,
+    MOST_TOLD,
     OWED,
     SLACK,
     Item,
@@ -181,19 +182,29 @@ def test_how_a_bucket_is_that_has_refused() -> None:
     assert known.state(10.25) == (0.5, 2.25)
 
 
-def test_debts_leak_as_buckets_do() -> None:
+def test_of_debts_is_told_what_would_have_leaked_of_them() -> None:
     debts = Debts(10)
     debts.add(ITEM._replace(cost=3.0, kind=OWED), 1.0)
     debts.add(ITEM._replace(cost=3.0, kind=OWED), 2.0)
     (item,) = debts.some(5, 2.5)
-    assert (item.cost, item.kind) == (3.0, OWED)
+    assert (item.cost, item.leaked, item.ago, item.kind) == (6.0, 3.0, 1.5, OWED)
     assert len(debts) == 0
+    debts.add(ITEM._replace(kind=OWED), 1.0)
+    debts.add(ITEM._replace(kind=OWED), 2.0)
+    (item,) = debts.some(5, 4.0)
+    assert (item.cost, item.leaked, item.ago) == (2.0, 2.0, 3.0)
 
 
 def test_what_was_owed_long_ago_is_not_told() -> None:
     debts = Debts(10)
+    over = MOST_TOLD * ITEM.burst / ITEM.rate
     debts.add(ITEM._replace(kind=OWED), 1.0)
-    assert debts.some(5, 2.0) == []
+    assert len(debts.some(5, 0.9 + over)) == 1
+    debts.add(ITEM._replace(kind=OWED), 1.0)
+    assert debts.some(5, 1.0 + over) == []
+    debts.add(ITEM._replace(kind=OWED), 1.0)
+    debts.add(ITEM._replace(kind=OWED), 1.0 + over)
+    assert debts.some(5, 1.0 + over) == [ITEM._replace(kind=OWED)]
 
 
 def test_debts_are_bounded_and_keep_the_last() -> None:
@@ -211,7 +222,7 @@ def test_what_is_forgiven_is_not_owed_and_what_comes_after_is() -> None:
     debts.add(ITEM._replace(cost=2.0, kind=OWED), 1.0)
     assert debts.some(9, 1.0) == [ITEM._replace(cost=2.0, kind=FORGIVE)]
     debts.forgive(ITEM, 1.0)
-    assert debts.some(9, 2.0) == [ITEM._replace(cost=0.0, kind=FORGIVE)]
+    assert debts.some(9, 1.0) == [ITEM._replace(cost=0.0, kind=FORGIVE)]
 
 
 @pytest.mark.parametrize(("less", "left"), [(1.0, 2.0), (9.0, 0.0)])

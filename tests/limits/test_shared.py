@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from tests.limits.kit import Gateway, advance
 from tests.limits.ledger import Ledger
 from ttagw.limits.base import OnFailure, State, Terms, Verdict, Want
+from ttagw.limits.local import LocalBuckets
 from ttagw.limits.shared_asking import DEADLINE, MOST_QUESTIONS, PROBE
 
 
@@ -50,7 +51,8 @@ def warm(gateway: Gateway, key: str = "k") -> None:
 
 
 def total(gateway: Gateway, number: int = 0) -> float:
-    return list(gateway.line._ledger.buckets.values())[number].total()
+    buckets = list(gateway.line._ledger.buckets.values())  # those that are empty are gone
+    return buckets[number].total() if number < len(buckets) else 0.0
 
 
 def test_what_one_has_used_the_other_has_not(pair: tuple[Gateway, Gateway]) -> None:
@@ -166,7 +168,7 @@ def test_what_was_lent_before_a_change_goes_back(pair: tuple[Gateway, Gateway]) 
     one.buckets.refresh(limit)
     advance(one.clock, 0.1)
     assert 0.0 < held(one) < both
-    assert [place for place in one.buckets._held] == [("other", "k")]
+    assert list(one.buckets._held) == [("other", "k")]
     # The same while nobody can be told.
     one.line.back = 0.2
     take(one, Want(limit, "x", 1.0))
@@ -352,6 +354,30 @@ def test_what_was_let_through_alone_is_told_before_anything_is_asked(pair: tuple
     advance(one.clock, 0.1)
     assert one.buckets.there
     assert [round(take(two, Want(limit, f"{n}", 1.0)).states[0].left) for n in (0, 1, 449)] == [49, 47, 47]
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(20, 20.0), (1000, 100.0)])
+def test_one_that_is_too_slow_now_and_then_lets_no_more_through_for_long(
+    pair: tuple[Gateway, Gateway], rate: int, burst: float
+) -> None:
+    """Each time some is let through alone, and then it is told; the bucket here must not leak beside the ledger's."""
+    clock = pair[0].clock
+    for each in pair:
+        each.buckets._away._local = LocalBuckets(clock.seconds)
+        each.line.gateways = 2
+    advance(clock, 1.5, 0.01)
+    limit = Terms("l", rate, 1.0, burst, "local")
+    began = clock.seconds()
+    while (passed := clock.seconds() - began) < 8.0:
+        for each in pair:
+            each.line.back = 0.06 if passed % 0.8 < 0.3 else 0.001
+            for _ in range(2):
+                each.take(Want(limit, "k", 1.0))
+        clock.advance(0.002)
+    used = sum(len(each.used) for each in pair)
+    assert all(each.buckets.decisions["local"] for each in pair)
+    assert used <= 3 * burst + 8.0 * rate
+    assert used >= 0.85 * 8.0 * rate
 
 
 def test_that_it_is_away_is_told_at_once_and_that_it_is_back_when_it_stays(pair: tuple[Gateway, Gateway]) -> None:

@@ -133,8 +133,8 @@ def test_never_more_than_the_law(terms: Terms, steps: list[Step]) -> None:
 
 
 def accounted(world: World) -> None:
-    """Why the law holds: the ledger counts all that a bucket which saw each use would have in it, and nobody has more in
-    hand than it counts as lent.
+    """Why the law holds: the ledger counts all that a bucket which saw each use would have in it, and nobody has more
+    in hand than it counts as lent.
     """
     now, rate = world.clock.seconds(), world.terms.per_second
     level, at = 0.0, 0.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.limits.ledger import Ledger
 from tests.store.conftest import redis, shared_redis
 from tests.store.kit import Asking, Redis
-from ttagw.core.lease import ASK, DRY, FORGIVE, KEPT, OWED, Answer, Item, Told
+from ttagw.core.lease import ASK, DRY, FORGIVE, KEPT, MOST_TOLD, OWED, Answer, Item, Told
 from ttagw.store.redis_counting import COUNT, HELLO, packed, unpacked
 
 __all__ = ["redis", "shared_redis"]
@@ -44,8 +44,20 @@ class Real:
 def items_of(now: float) -> st.SearchStrategy[Item]:
     amounts = st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.0, 0.5, 7.0])
     return st.builds(
-        lambda key, rate, cost, kind, used, returned, want, undone, ago: Item(
-            key, rate, LIMITS[key], cost, kind, used, returned, want, 1.0, undone, (now - ago) * 1e6
+        lambda key, rate, cost, kind, used, returned, want, undone, ago, leaked, first: Item(
+            key,
+            rate,
+            LIMITS[key],
+            cost,
+            kind,
+            used,
+            returned,
+            want,
+            1.0,
+            undone,
+            (now - ago) * 1e6,
+            leaked if kind >= OWED else 0.0,
+            first,
         ),
         st.sampled_from(sorted(LIMITS)),
         st.sampled_from([1000.0, 1000.0, 3000.0, 2.0]),
@@ -56,6 +68,8 @@ def items_of(now: float) -> st.SearchStrategy[Item]:
         st.sampled_from([0.0, 0.0, 4.0, 100.0]),
         amounts,
         st.sampled_from([0.0, 0.001, 1.0]),
+        st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+        st.sampled_from([0.0, 0.002, 1.0, 3.0]),
     )
 
 
@@ -151,6 +165,25 @@ def test_what_was_not_used_is_taken_off_less_what_has_leaked(ledgers: tuple[Ledg
         assert ledger.count("x", [undone], 2.0).told[0].total == pytest.approx(2.0)
 
 
+def test_what_was_used_without_it_leaks_only_while_nothing_else_did(ledgers: tuple[Ledger, Real]) -> None:
+    one = Item(b"s", 2.0, 5.0, cost=4.0)
+    owed = one._replace(kind=OWED, leaked=3.0, ago=3.0)
+    for ledger in ledgers:
+        ledger.count("x", [one], 10.0)  # until 12
+        assert ledger.count("x", [owed], 13.0).told[0].total == pytest.approx(2.0)  # of 3 only 2 in that second
+        assert ledger.count("y", [owed], 13.0).told[0].total == pytest.approx(6.0)  # of the other nothing
+    for ledger in ledgers:
+        # Those who come later, of the same time, have what is left of it.
+        fresh = owed._replace(key=b"t", cost=3.0)
+        assert ledger.count("x", [fresh], 13.0).told[0].total == pytest.approx(0.0)
+        assert ledger.count("y", [fresh], 13.0).told[0].total == pytest.approx(0.0)
+        assert ledger.count("z", [fresh], 13.0).told[0].total == pytest.approx(3.0)
+        assert ledger.count("z", [fresh], 13.0).told[0].total == pytest.approx(6.0)
+        for _ in range(9):
+            most = ledger.count("z", [fresh], 13.0).told[0].total
+        assert most == pytest.approx(MOST_TOLD * 5.0)
+
+
 def test_all_or_nothing_but_for_what_is_dry(ledgers: tuple[Ledger, Real]) -> None:
     one, two = Item(b"p", 2.0, 5.0, cost=3.0), Item(b"q", 2.0, 5.0, cost=4.0)
     for ledger in ledgers:
@@ -187,13 +220,13 @@ def test_a_bucket_goes_when_it_is_empty(shared_redis: Redis) -> None:
     with shared_redis.connection() as ask:
         ask("FLUSHALL")
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(item))
-        assert 500 <= ask("PTTL", "e") <= 1502
-        assert ask("STRLEN", "e") == 24
+        assert 1500 <= ask("PTTL", "e") <= 2502
+        assert ask("STRLEN", "e") == 40
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(item._replace(kind=FORGIVE, cost=0.0)))
         assert ask("EXISTS", "e") == 0
         lent = ONE._replace(key=b"e", want=24.0)
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(lent))
-        assert 1000 <= ask("PTTL", "e") <= 2010
+        assert 2000 <= ask("PTTL", "e") <= 3010
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(lent._replace(want=0.0, returned=24.0)))
         assert ask("EXISTS", "e") == 0
 

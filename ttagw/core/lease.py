@@ -41,6 +41,9 @@ LIFE: Final = 1.0
 KEPT: Final = 2.0
 """Seconds after which the ledger counts what it has lent as used."""
 
+MOST_TOLD: Final = 3.0
+"""Bursts that a bucket has in it at the most, after it was told what was let through without it."""
+
 HOT: Final = 0.1
 """Seconds between two questions about a key, at the most, for it to be worth a lease."""
 FEW: Final = 4.0
@@ -73,6 +76,10 @@ class Item(NamedTuple):
     undone: float = 0.0
     """So many were charged when the ledger's clock said `since`, and not used."""
     since: float = 0.0
+    leaked: float = 0.0
+    """So much of a cost that is `OWED` would have leaked, were the bucket empty when it was used."""
+    ago: float = 0.0
+    """Seconds since the first of it."""
 
 
 class Told(NamedTuple):

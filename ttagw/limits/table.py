@@ -16,8 +16,9 @@ class Table:
     """When each bucket will be empty, by key.
 
     One dict that is reordered with every use would be rebuilt as a whole now and then. So there are some small ones:
-    what is used moves to the newest, and what has not been used for as long as a bucket needs to become empty goes with
-    the oldest. What is not empty even then, since more is used than a bucket holds now, begins anew while there is room.
+    what is used moves to the newest, and what has not been used for as long as a bucket needs to become empty goes
+    with the oldest. What is not empty even then, since more is used than a bucket holds now, begins anew while there
+    is room.
     """
 
     __slots__ = ("_each", "_full", "_leaving", "_older", "_span", "_turns", "dropped", "newest")
