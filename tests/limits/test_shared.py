@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from tests.limits.kit import Gateway, advance
 from tests.limits.ledger import Ledger
+from ttagw.core.lease import FEW
 from ttagw.limits.base import OnFailure, State, Terms, Verdict, Want
 from ttagw.limits.local import LocalBuckets
 from ttagw.limits.shared_asking import DEADLINE, MOST_QUESTIONS, PROBE
@@ -294,16 +295,86 @@ def test_what_of_a_lease_was_reported_is_not_given_back(pair: tuple[Gateway, Gat
     lease = one.buckets._held["busy", "k"]
     early, late = Want(BUSY, "k", 1.0), Want(BUSY, "k", 1.0)
     take(one, early)
-    advance(one.clock, 0.05)
     reported = lease.reports
+    while lease.reports == reported or lease.asking:
+        advance(one.clock, 0.001)
+    assert lease.left >= 2.0
+    lease.low = 0.0  # the next is not reported at once
     take(one, late)
-    assert reported
-    left = lease.left
+    left, used = lease.left, lease.used
+    assert used == 1.0
     one.buckets.give_back([early])
-    assert lease.left == left
-    if not lease.asking:
-        one.buckets.give_back([late])
-        assert lease.left == left + 1.0
+    assert (lease.left, lease.used) == (left, used)
+    one.buckets.give_back([late])
+    assert (lease.left, lease.used) == (left + 1.0, 0.0)
+
+
+def test_what_is_given_back_is_so_once_and_less_what_has_leaked(pair: tuple[Gateway, Gateway]) -> None:
+    one, two = pair
+    limit = Terms("slow", 2, 1.0, 5.0, "deny")
+    wants = [Want(limit, "k", 1.0), Want(limit, "k", 3.0)]
+    take(one, *wants[1:])
+    advance(one.clock, 0.4)
+    for each in (two, one):
+        take(each, Want(limit, "k", 1.0))
+    before = total(one)  # 0.1 s ago
+    one.buckets.give_back(wants[1:])
+    advance(one.clock, 0.002)
+    less = 3.0 - 2 * 0.7 + 2 * 0.1
+    assert before - total(one) == pytest.approx(less, abs=0.01)
+    for _ in range(3):
+        one.buckets.give_back(wants[1:])
+        advance(one.clock, 0.002)
+    assert before - total(one) == pytest.approx(less, abs=0.01)
+
+
+def test_what_two_limits_were_asked_for_in_vain_is_charged_to_neither(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one, "a")
+    lease = one.buckets._held["busy", "a"]
+    left, used = lease.left, lease.used
+    assert one.buckets._leases.all_of([Want(BUSY, "a", 1.0), Want(BUSY, "b", 1.0)], one.clock.seconds()) is None
+    assert (lease.left, lease.used) == (left, used)
+
+
+def test_what_comes_late_is_held_once(pair: tuple[Gateway, Gateway]) -> None:
+    """It was decided otherwise meanwhile, and yet it was lent."""
+    one, _ = pair
+    for _ in range(2):
+        one.take(Want(BUSY, "k", 1.0))
+        advance(one.clock, 0.02)
+    one.line.back = 0.06
+    want = Want(BUSY, "k", 7.0)
+    assert isinstance(one.buckets.take([want]), Deferred)
+    advance(one.clock, 0.045)
+    assert not one.buckets.there
+    advance(one.clock, 0.02)
+    lease = one.buckets._held["busy", "k"]
+    assert lease.left >= FEW
+    assert held(one) == lease.left + lease.used
+    # The lease has gone before the answer to the next is there.
+    one.line.back = 0.001
+    advance(one.clock, 0.3)
+    assert one.buckets.there
+    one.line.back = 0.03
+    while not isinstance(one.buckets.take([want]), Deferred):
+        pass
+    one.buckets._held.clear()
+    advance(one.clock, 0.035)
+    one.line.back = 0.001
+    advance(one.clock, 0.035)
+    assert not one.buckets._held
+    assert held(one) == 0.0
+
+
+def test_who_has_slept_does_not_use_what_was_lent_before(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one)
+    lease = one.buckets._held["busy", "k"]
+    one.clock.rightNow = lease.dies - 0.001
+    assert isinstance(one.buckets.take([Want(BUSY, "k", 1.0)]), Verdict)
+    one.clock.rightNow = lease.dies
+    assert isinstance(one.buckets.take([Want(BUSY, "k", 1.0)]), Deferred)
 
 
 def test_forgiven_here_and_with_the_ledger(pair: tuple[Gateway, Gateway]) -> None:

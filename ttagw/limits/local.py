@@ -97,7 +97,8 @@ class LocalBuckets:
                 return self._take_all(wants, now)
             states.append(_new(State, (left, reset)))
             found.append((limit, key, after, after - cost, known))
-        if len({each[0] for each in found}) < len(found):
+        many = len(found)
+        if found[0][0] is found[1][0] if many == 2 else len({each[0] for each in found}) < many:
             return self._take_all(wants, now)
         for limit, key, after, at, known in found:
             if known:

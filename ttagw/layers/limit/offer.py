@@ -58,6 +58,10 @@ class Offer:
 
     def usual(self, states: Sequence[State]) -> bytes:
         """`RateLimit` for these states of all rates."""
+        if len(self.shown) == 1:
+            at, multiple = self.shown[0]
+            left, reset = states[at]
+            return self.template % (int(left * multiple + HAIR), ceil(reset - HAIR))
         numbers: list[int] = []
         for at, multiple in self.shown:
             left, reset = states[at]
