@@ -117,7 +117,7 @@ def test_most_requests_of_a_busy_key_do_not_wait(gateways: list[Gateway]) -> Non
 
 
 def test_a_limit_that_is_changed_counts_for_a_busy_key_at_once(gateways: list[Gateway], key: Key) -> None:
-    one, two = gateways
+    one, _ = gateways
     operator = Operator(one, key)
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(each.port)) for each in gateways]
