@@ -151,6 +151,30 @@ async def test_it_is_not_away_because_we_were_busy(shared_redis: Redis) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_one_that_is_busy_all_the_time_is_with_the_others_all_the_same(shared_redis: Redis) -> None:
+    """Each turn of the reactor takes longer than Redis may, and an answer needs three of them."""
+    limit = terms(1, 1000.0)
+    over = False
+
+    def turn() -> None:
+        time.sleep(0.06)
+        if not over:
+            reactor.callLater(0, turn)
+
+    async with gateways(shared_redis.url) as (gateway,):
+        reactor.callLater(0, turn)
+        try:
+            for _ in range(8):
+                assert not (await gateway.take(limit)).unknown
+            assert gateway.told == []
+            # Nor does it stay away for that.
+            gateway.buckets._asking._lose("timeout")
+            await until(lambda: gateway.buckets.there, "it is back")
+        finally:
+            over = True
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_flood_that_is_refused_does_not_reach_redis(shared_redis: Redis) -> None:
     limit = terms(1, 1.0, window=60.0)
     async with gateways(shared_redis.url) as (gateway,):
