@@ -231,6 +231,17 @@ def test_a_bucket_goes_when_it_is_empty(shared_redis: Redis) -> None:
         assert ask("EXISTS", "e") == 0
 
 
+def test_a_bucket_stays_for_what_is_lent_and_for_those_who_have_yet_to_tell(shared_redis: Redis) -> None:
+    lent = Item(b"e", 100.0, 100_000.0, want=400.0)
+    told = Item(b"f", 2.0, 5.0, cost=1.0, kind=OWED, leaked=1.0, ago=2.0)
+    with shared_redis.connection() as ask:
+        ask("FLUSHALL")
+        ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(lent))
+        assert ask("PTTL", "e") >= 1000 * (KEPT + 4.0)
+        ask("EVAL", COUNT.text, 1, "f", "x" * 8, packed(told))
+        assert 10_000 <= ask("PTTL", "f") <= 11_100
+
+
 @pytest.mark.parametrize(
     "other", [("SET", "e", "x"), ("SET", "e", "x" * 20), ("SET", "e", "x" * 16), ("RPUSH", "e", "x")]
 )
