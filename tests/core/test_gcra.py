@@ -97,6 +97,19 @@ def test_who_waits_as_long_as_was_said_is_let_through(rate: float, burst: float,
 # Changes
 
 
+@pytest.mark.parametrize("cost", [1.0, 1 / 3])
+@pytest.mark.parametrize("rate", [100 / 86400, 100 / 60, 1000.0, 1e5])
+def test_after_years_it_is_as_exact_as_on_the_first_day(rate: float, cost: float) -> None:
+    started, years = 12_345.678, 3e8
+    bucket = Bucket(rate, 10.0, started)
+    bucket.meter.change(rate, 10.0, started + years / 3)
+    now = started + years
+    tries = 20_000
+    step = cost / rate / 2  # twice as often as fits
+    fitted = sum([bucket.take(now + number * step, cost) for number in range(tries)])
+    assert fitted * cost == pytest.approx(10.0 + tries * cost / 2, rel=0.005, abs=1.0)
+
+
 def test_a_change_forgets_nothing_and_gives_nothing() -> None:
     bucket = Bucket(1.0, 10)
     assert [bucket.take(0.0) for _ in range(8)] == [True] * 8

@@ -15,6 +15,7 @@ from ttagw.core.lease import (
     LEAST_RATE,
     LIFE,
     MEMORY,
+    MOST_TOLD,
     OWED,
     SLACK,
     Item,
@@ -102,9 +103,22 @@ def test_it_is_filled_up_early() -> None:
     assert lease(3.0).low == 3.0
 
 
+def test_what_was_not_used_in_time_goes_back_with_the_next_question() -> None:
+    """An answer that makes a lease last longer must not bring back what the ledger may have counted as used."""
+    for asked in (lambda one: one.more(2.0), lambda one: one.ask(20.0, ASK, 2.0), lambda one: one.beat(2.0)):
+        one = lease(sent=1.0)
+        one.take(1.0, 1.1)
+        item = asked(one)
+        assert (item.used, item.returned) == (1.0, 9.0)
+        one.granted(Told(False, 0.0, 0.0, 4.0), 2.0)
+        assert [one.take(1.0, 2.1) for _ in range(5)] == [True] * 4 + [False]
+    one = lease(sent=1.0)
+    assert one.more(1.9).returned == 0.0
+
+
 def test_one_that_is_not_used_is_given_back() -> None:
     one = lease()
-    item = one.beat()
+    item = one.beat(1.2)
     assert item is not None
     assert (item.want, item.returned) == (0.0, 10.0)
     assert one.left == 0.0
@@ -113,12 +127,12 @@ def test_one_that_is_not_used_is_given_back() -> None:
 def test_one_that_is_used_is_reported_and_kept() -> None:
     one = lease()
     one.take(1.0, 1.1)
-    item = one.beat()
+    item = one.beat(1.2)
     assert item is not None
     assert (item.want, item.used, item.returned) == (FEW, 1.0, 0.0)
-    assert one.beat() is None  # there is a question under way
+    assert one.beat(1.2) is None  # there is a question under way
     one.asking = False
-    item = one.beat()
+    item = one.beat(1.2)
     assert item is not None
     assert item.want == 0.0
 
@@ -168,19 +182,29 @@ def test_how_a_bucket_is_that_has_refused() -> None:
     assert known.state(10.25) == (0.5, 2.25)
 
 
-def test_debts_leak_as_buckets_do() -> None:
+def test_of_debts_is_told_what_would_have_leaked_of_them() -> None:
     debts = Debts(10)
     debts.add(ITEM._replace(cost=3.0, kind=OWED), 1.0)
     debts.add(ITEM._replace(cost=3.0, kind=OWED), 2.0)
     (item,) = debts.some(5, 2.5)
-    assert (item.cost, item.kind) == (3.0, OWED)
+    assert (item.cost, item.leaked, item.ago, item.kind) == (6.0, 3.0, 1.5, OWED)
     assert len(debts) == 0
+    debts.add(ITEM._replace(kind=OWED), 1.0)
+    debts.add(ITEM._replace(kind=OWED), 2.0)
+    (item,) = debts.some(5, 4.0)
+    assert (item.cost, item.leaked, item.ago) == (2.0, 2.0, 3.0)
 
 
 def test_what_was_owed_long_ago_is_not_told() -> None:
     debts = Debts(10)
+    over = MOST_TOLD * ITEM.burst / ITEM.rate
     debts.add(ITEM._replace(kind=OWED), 1.0)
-    assert debts.some(5, 2.0) == []
+    assert len(debts.some(5, 0.9 + over)) == 1
+    debts.add(ITEM._replace(kind=OWED), 1.0)
+    assert debts.some(5, 1.0 + over) == []
+    debts.add(ITEM._replace(kind=OWED), 1.0)
+    debts.add(ITEM._replace(kind=OWED), 1.0 + over)
+    assert debts.some(5, 1.0 + over) == [ITEM._replace(kind=OWED)]
 
 
 def test_debts_are_bounded_and_keep_the_last() -> None:
@@ -198,7 +222,7 @@ def test_what_is_forgiven_is_not_owed_and_what_comes_after_is() -> None:
     debts.add(ITEM._replace(cost=2.0, kind=OWED), 1.0)
     assert debts.some(9, 1.0) == [ITEM._replace(cost=2.0, kind=FORGIVE)]
     debts.forgive(ITEM, 1.0)
-    assert debts.some(9, 2.0) == [ITEM._replace(cost=0.0, kind=FORGIVE)]
+    assert debts.some(9, 1.0) == [ITEM._replace(cost=0.0, kind=FORGIVE)]
 
 
 @pytest.mark.parametrize(("less", "left"), [(1.0, 2.0), (9.0, 0.0)])

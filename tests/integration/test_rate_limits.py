@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -196,6 +196,26 @@ def test_every_answer_tells_and_services_are_not_believed(place: Place) -> None:
     assert (away.status, told(away)["user"]["r"]) == (503, 1)
     head = once(place.gateway.port, get("/user/a", f"Authorization: Bearer {place.issuer.token('tom')}", method="HEAD"))
     assert told(head)["user"]["r"] == 0
+    refused = place.ask("/user/a", "tom")
+    assert (refused.status, told(refused)["user"]["r"]) == (REFUSED, 0)
+
+
+def parts(talk: Talk, request: Request) -> None:
+    talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nRateLimit: x\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+
+
+def unchanged(talk: Talk, request: Request) -> None:
+    talk.send(b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n')
+
+
+@pytest.mark.parametrize(("path", "does", "status"), [("parts", parts, 200), ("unchanged", unchanged, 304)])
+def test_answers_without_a_length_and_without_a_body_tell(
+    place: Place, path: str, does: Callable[[Talk, Request], None], status: int
+) -> None:
+    place.origin.on(f"/user/{path}".encode(), does)
+    answer = place.ask(f"/user/{path}", f"who-{path}")
+    assert answer.status == status
+    assert (told(answer)["user"]["r"], list(told(answer, b"ratelimit-policy"))) == (2, ["user"])
 
 
 def waits(talk: Talk, request: Request) -> None:

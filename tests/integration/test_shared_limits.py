@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 import pytest
 
 from tests.integration.kit.gateway import Gateway, route, service
+from tests.integration.kit.operated import Key, Operator, make_key
 from tests.integration.kit.origin import Origin
 from tests.integration.kit.raw import Answer, Client, get
 from tests.integration.kit.redis import Redis, killed, paused
@@ -33,7 +34,14 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def gateways(redis: Redis, tmp_path_factory: pytest.TempPathFactory, origin: Origin) -> Iterator[list[Gateway]]:
+def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
+    return make_key(tmp_path_factory.mktemp("keys"), "ops")
+
+
+@pytest.fixture(scope="module")
+def gateways(
+    redis: Redis, tmp_path_factory: pytest.TempPathFactory, origin: Origin, key: Key
+) -> Iterator[list[Gateway]]:
     routes = [route(f"/{name}/*", name=name, limits=[name]) for name in LIMITS]
     with ExitStack() as started:
         running = [
@@ -43,6 +51,7 @@ def gateways(redis: Redis, tmp_path_factory: pytest.TempPathFactory, origin: Ori
                     {"s": service(origin.port)},
                     routes,
                     limits=LIMITS,
+                    auth=key.section,
                     gateway={"store": redis.url, "name": name},
                 )
             )
@@ -105,6 +114,35 @@ def test_most_requests_of_a_busy_key_do_not_wait(gateways: list[Gateway]) -> Non
     for each, (asked, leased) in zip(gateways, before, strict=True):
         now_asked, now_leased = decided(each)
         assert now_leased - leased > (now_asked - asked) * 5
+
+
+def busy(gateways: list[Gateway], seconds: float) -> Counter[int]:
+    """The statuses of as many requests as there can be."""
+    found: Counter[int] = Counter()
+    last = time.monotonic() + seconds
+    while time.monotonic() < last:
+        with ExitStack() as stack:
+            clients = [stack.enter_context(Client(each.port)) for each in gateways]
+            for _ in range(50):
+                found.update(client.ask(get("/busy/a")).status for client in clients)
+    return found
+
+
+def test_a_limit_that_is_changed_counts_for_a_busy_key_at_once(gateways: list[Gateway], key: Key) -> None:
+    one, two = gateways
+    operator = Operator(one, key)
+    changed = b'"busy";q=1;w=3600'
+    assert set(busy(gateways, 0.5)) == {200}
+    try:
+        assert operator.ask("PUT", "/limits/busy", {"rate": "1/h", "burst": 5})[0] == 200
+        assert ask(one, "/busy/a")[0].value(b"ratelimit-policy") == changed
+        until(lambda: ask(two, "/busy/a")[0].value(b"ratelimit-policy") == changed, "the other knows")
+        # What was used stays used: either it is more than that, or was let through by these terms.
+        assert busy(gateways, 0.5)[200] <= 5
+        assert set(busy(gateways, 0.5)) == {429}
+    finally:
+        assert operator.ask("DELETE", "/limits/busy")[0] == 200
+    until(lambda: ask(two, "/busy/a")[0].status == 200, "all is as before")
 
 
 def decided(gateway: Gateway) -> tuple[float, float]:

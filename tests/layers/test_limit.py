@@ -146,6 +146,15 @@ def test_some_may_more_and_are_told_so(roles: tuple[str, ...], rank: TrafficClas
     assert limited.status(somebody("7", roles), rank=rank) == REFUSED
 
 
+def test_a_small_multiple_lets_less_through_and_not_nothing() -> None:
+    limited = Limited(cost=2, u={**USER, "classes": {"low": 0.1}})
+    assert limited.statuses(2, somebody(), rank=TrafficClass.LOW) == [OK, REFUSED]
+    limited.clock.advance(2.9)
+    assert limited.status(somebody(), rank=TrafficClass.LOW) == REFUSED
+    limited.clock.advance(0.1)
+    assert limited.status(somebody(), rank=TrafficClass.LOW) == OK
+
+
 def test_it_is_one_bucket_whatever_somebody_is_at_the_moment() -> None:
     limited = Limited(u=THERAPIST)
     assert limited.statuses(3, somebody("7", ["therapist"])) == [OK] * 3

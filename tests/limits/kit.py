@@ -27,7 +27,7 @@ class Line:
     def __init__(self, ledger: Ledger, clock: Clock, name: str) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._name = name
+        self.name = name
         self.generation = 0
         self.reason = "starting"
         self.told: Callable[[], None] = lambda: None
@@ -86,7 +86,7 @@ class Line:
             now = self._clock.seconds()
             if deaf:
                 return
-            answer = self._ledger.count(f"{self._name}/{generation}", items, now)
+            answer = self._ledger.count(f"{self.name}/{generation}", items, now)
             self._comes = max(self._comes, now + self.back)
             self._clock.callLater(self._comes - now, come, answer, now)
 

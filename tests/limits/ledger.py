@@ -5,20 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor, inf
 
-from ttagw.core.lease import ASK, FORGIVE, KEPT, OWED, Answer, Item, Told, lendable
+from ttagw.core.lease import ASK, FORGIVE, KEPT, MOST_TOLD, OWED, Answer, Item, Told, lendable
 
 
 class Bucket:
-    """What was used, when that was, and what is lent to whom until when."""
+    """What was used, when that was, how it leaks since, and what is lent to whom until when."""
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, rate: float) -> None:
         self.level = 0.0
         self.at = now
+        self.rate = rate
+        self.idle, self.till = 0.0, float(now)
         self.lent: dict[str, tuple[float, int]] = {}
+        self.wrote = self.keep = False
 
-    def leak(self, rate: float, now: int) -> None:
-        self.level = max(0.0, self.level - max(0, now - self.at) * rate / 1e6)
-        self.at = max(self.at, now)
+    def leak(self, now: int) -> None:
+        if now <= self.at:
+            return
+        empty = self.at + self.level * 1e6 / self.rate
+        if empty < now:
+            if self.level > 0 or self.till != self.at:
+                self.idle = empty
+            self.till = now
+        self.level = max(0.0, self.level - (now - self.at) * self.rate / 1e6)
+        self.at = now
+
+    def expire(self, now: int) -> None:
+        """What was lent for so long is used; all the rest leaks."""
+        for who, (amount, ends) in list(self.lent.items()):
+            if ends <= now:
+                self.leak(ends)
+                self.level += amount
+                del self.lent[who]
+        self.leak(now)
 
     def total(self) -> float:
         return self.level + sum(amount for amount, _ in self.lent.values())
@@ -52,16 +71,16 @@ class Ledger:
         for item, bucket, fit, wait in zip(items, found, fits, waits, strict=True):
             granted = self._lend(who, item, bucket, now) if item.want and not refused else 0.0
             told.append(Told(fit and not refused, bucket.total(), wait, granted))
+            wrote = bucket.wrote or (fit and not refused and item.cost > 0)
+            if wrote and not bucket.lent and bucket.level <= 0.0 and not bucket.keep:
+                self.buckets.pop(item.key, None)
         return Answer(refused, float(now), tuple(told))
 
     def _told(self, who: str, item: Item, now: int) -> Bucket:
-        bucket = self.buckets.setdefault(item.key, Bucket(now))
-        for other, (amount, ends) in list(bucket.lent.items()):
-            if ends <= now:
-                bucket.leak(item.rate, ends)
-                bucket.level += amount
-                del bucket.lent[other]
-        bucket.leak(item.rate, now)
+        bucket = self.buckets.setdefault(item.key, Bucket(now, item.rate))
+        bucket.expire(now)
+        bucket.wrote, bucket.keep = bucket.rate != item.rate, False
+        bucket.rate = item.rate
         mine, _ = bucket.lent.pop(who, (0.0, 0))
         used = min(item.used, mine)
         bucket.level += used
@@ -70,8 +89,13 @@ class Ledger:
         bucket.level = max(0.0, bucket.level - max(0.0, item.undone - max(0.0, now - item.since) * item.rate / 1e6))
         if item.kind == FORGIVE:
             bucket.level = 0.0
+        bucket.wrote = bool(bucket.wrote or item.used or item.returned or item.undone or item.want or item.kind >= OWED)
         if item.kind >= OWED:
-            bucket.level = max(bucket.level, min(bucket.level + item.cost, 2 * item.burst))
+            since = max(bucket.idle, now - item.ago * 1e6)
+            gone = min(item.leaked, max(0.0, bucket.till - since) * item.rate / 1e6)
+            bucket.idle = since + gone * 1e6 / item.rate
+            bucket.keep = item.leaked > 0
+            bucket.level = max(bucket.level, min(bucket.level + item.cost - gone, MOST_TOLD * item.burst))
         if mine or item.want:
             bucket.lent[who] = mine, now + round(KEPT * 1e6)
         return bucket

@@ -269,3 +269,43 @@ class Log(RuleBasedStateMachine):
 
 Log.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestLog = Log.TestCase
+
+
+def test_a_debt_of_many_windows_is_not_forgotten_meanwhile() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock)
+    terms = Terms("b", 10, 1.0, 10.0)
+    buckets.charge(Want(terms, "k", 1000.0))
+    for number in range(60):
+        clock.advance(1.0)
+        buckets.charge(Want(terms, f"{number}", 1.0))
+    assert buckets.debt(terms, "k")[0] == pytest.approx(39.0)
+
+
+def test_a_smaller_burst_forgets_nothing() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock)
+    terms = Terms("b", 60, 60.0, 1000.0)
+    assert buckets.take([Want(terms, "k", 1000.0)]).allowed
+    terms.burst = 10.0
+    buckets.refresh(terms)
+    for number in range(900):
+        clock.advance(1.0)
+        buckets.take([Want(terms, f"{number}", 1.0)])
+        assert not buckets.take([Want(terms, "k", 1.0)]).allowed
+
+
+def test_what_costs_more_than_a_share_passes_when_that_is_unused() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock, scale=0.25)
+    terms = user(burst=8.0)
+    dear = [Want(terms, "k", 5.0)]
+    assert buckets.take(dear).allowed
+    refused = buckets.take(dear)
+    assert (refused.allowed, refused.wait) == (False, 20.0)
+    clock.advance(19.9)
+    assert not buckets.take([Want(terms, "k", 2.0)]).allowed
+    assert not buckets.take(dear).allowed
+    clock.advance(0.1)
+    assert buckets.take(dear).allowed
+    assert buckets.take([Want(terms, "other", 9.0)]).wait == inf

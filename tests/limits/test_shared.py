@@ -9,7 +9,9 @@ from twisted.internet.task import Clock
 
 from tests.limits.kit import Gateway, advance
 from tests.limits.ledger import Ledger
+from ttagw.core.lease import FEW
 from ttagw.limits.base import OnFailure, State, Terms, Verdict, Want
+from ttagw.limits.local import LocalBuckets
 from ttagw.limits.shared_asking import DEADLINE, MOST_QUESTIONS, PROBE
 
 
@@ -50,7 +52,8 @@ def warm(gateway: Gateway, key: str = "k") -> None:
 
 
 def total(gateway: Gateway, number: int = 0) -> float:
-    return list(gateway.line._ledger.buckets.values())[number].total()
+    buckets = list(gateway.line._ledger.buckets.values())  # those that are empty are gone
+    return buckets[number].total() if number < len(buckets) else 0.0
 
 
 def test_what_one_has_used_the_other_has_not(pair: tuple[Gateway, Gateway]) -> None:
@@ -127,6 +130,74 @@ def test_what_is_lent_and_not_used_is_given_back(pair: tuple[Gateway, Gateway]) 
     advance(one.clock, 3 * PROBE, 0.01)
     assert not one.buckets._held
     assert total(one) == 0.0
+
+
+def held(gateway: Gateway) -> float:
+    """What is lent to anybody, as the ledger says."""
+    return sum(amount for each in gateway.line._ledger.buckets.values() for amount, _ in each.lent.values())
+
+
+def test_a_busy_key_goes_by_new_terms_at_once(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    limit = Terms("busy", 3000, 1.0, 400.0, "deny")
+    for _ in range(1000):
+        one.take(Want(limit, "k", 1.0))
+        one.clock.advance(0.001)
+    assert len(one.used) == 1000
+    limit.count, limit.burst = 200, 50.0
+    one.buckets.refresh(limit)
+    one.used.clear()
+    for _ in range(1000):
+        one.take(Want(limit, "k", 1.0))
+        one.clock.advance(0.001)
+    assert 245 <= len(one.used) <= 251
+
+
+def test_what_was_lent_before_a_change_goes_back(pair: tuple[Gateway, Gateway]) -> None:
+    one, two = pair
+    limit = Terms("busy", 3000, 1.0, 400.0, "deny")
+    other = Terms("other", 3000, 1.0, 400.0, "deny")
+    for each in (limit, other):
+        for _ in range(4):
+            one.take(Want(each, "k", 1.0))
+            advance(one.clock, 0.01)
+    both = held(one)
+    one.line.back = 0.03
+    for _ in range(5):  # so that a question is under way
+        one.take(Want(limit, "k", 1.0))
+    assert one.buckets._held["busy", "k"].asking
+    one.buckets.refresh(limit)
+    advance(one.clock, 0.1)
+    assert 0.0 < held(one) < both
+    assert list(one.buckets._held) == [("other", "k")]
+    # The same while nobody can be told.
+    one.line.back = 0.2
+    take(one, Want(limit, "x", 1.0))
+    assert not one.buckets.there
+    one.buckets.refresh(other)
+    assert not one.buckets._held
+    one.line.back = 0.001
+    advance(one.clock, 1.0, 0.01)
+    assert one.buckets.there
+    assert held(two) == 0.0
+
+
+def test_what_was_not_used_while_it_was_away_is_not_lent_for_ever(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one)
+    one.line.back = 0.9
+    take(one, Want(strict(), "k", 1.0))
+    advance(one.clock, 1.1, 0.01)
+    assert not one.buckets.there
+    one.line.back = 0.001
+    for _ in range(600):
+        one.take(Want(BUSY, "k", 1.0))
+        one.clock.advance(0.005)
+        lease = one.buckets._held.get(("busy", "k"))
+    assert one.buckets.there
+    assert lease is not None
+    advance(one.clock, 0.02)
+    assert held(one) == lease.left + lease.used
 
 
 def test_a_gateway_that_stops_gives_back_what_it_was_lent(pair: tuple[Gateway, Gateway]) -> None:
@@ -224,16 +295,86 @@ def test_what_of_a_lease_was_reported_is_not_given_back(pair: tuple[Gateway, Gat
     lease = one.buckets._held["busy", "k"]
     early, late = Want(BUSY, "k", 1.0), Want(BUSY, "k", 1.0)
     take(one, early)
-    advance(one.clock, 0.05)
     reported = lease.reports
+    while lease.reports == reported or lease.asking:
+        advance(one.clock, 0.001)
+    assert lease.left >= 2.0
+    lease.low = 0.0  # the next is not reported at once
     take(one, late)
-    assert reported
-    left = lease.left
+    left, used = lease.left, lease.used
+    assert used == 1.0
     one.buckets.give_back([early])
-    assert lease.left == left
-    if not lease.asking:
-        one.buckets.give_back([late])
-        assert lease.left == left + 1.0
+    assert (lease.left, lease.used) == (left, used)
+    one.buckets.give_back([late])
+    assert (lease.left, lease.used) == (left + 1.0, 0.0)
+
+
+def test_what_is_given_back_is_so_once_and_less_what_has_leaked(pair: tuple[Gateway, Gateway]) -> None:
+    one, two = pair
+    limit = Terms("slow", 2, 1.0, 5.0, "deny")
+    wants = [Want(limit, "k", 1.0), Want(limit, "k", 3.0)]
+    take(one, *wants[1:])
+    advance(one.clock, 0.4)
+    for each in (two, one):
+        take(each, Want(limit, "k", 1.0))
+    before = total(one)  # 0.1 s ago
+    one.buckets.give_back(wants[1:])
+    advance(one.clock, 0.002)
+    less = 3.0 - 2 * 0.7 + 2 * 0.1
+    assert before - total(one) == pytest.approx(less, abs=0.01)
+    for _ in range(3):
+        one.buckets.give_back(wants[1:])
+        advance(one.clock, 0.002)
+    assert before - total(one) == pytest.approx(less, abs=0.01)
+
+
+def test_what_two_limits_were_asked_for_in_vain_is_charged_to_neither(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one, "a")
+    lease = one.buckets._held["busy", "a"]
+    left, used = lease.left, lease.used
+    assert one.buckets._leases.all_of([Want(BUSY, "a", 1.0), Want(BUSY, "b", 1.0)], one.clock.seconds()) is None
+    assert (lease.left, lease.used) == (left, used)
+
+
+def test_what_comes_late_is_held_once(pair: tuple[Gateway, Gateway]) -> None:
+    """It was decided otherwise meanwhile, and yet it was lent."""
+    one, _ = pair
+    for _ in range(2):
+        one.take(Want(BUSY, "k", 1.0))
+        advance(one.clock, 0.02)
+    one.line.back = 0.06
+    want = Want(BUSY, "k", 7.0)
+    assert isinstance(one.buckets.take([want]), Deferred)
+    advance(one.clock, 0.045)
+    assert not one.buckets.there
+    advance(one.clock, 0.02)
+    lease = one.buckets._held["busy", "k"]
+    assert lease.left >= FEW
+    assert held(one) == lease.left + lease.used
+    # The lease has gone before the answer to the next is there.
+    one.line.back = 0.001
+    advance(one.clock, 0.3)
+    assert one.buckets.there
+    one.line.back = 0.03
+    while not isinstance(one.buckets.take([want]), Deferred):
+        pass
+    one.buckets._held.clear()
+    advance(one.clock, 0.035)
+    one.line.back = 0.001
+    advance(one.clock, 0.035)
+    assert not one.buckets._held
+    assert held(one) == 0.0
+
+
+def test_who_has_slept_does_not_use_what_was_lent_before(pair: tuple[Gateway, Gateway]) -> None:
+    one, _ = pair
+    warm(one)
+    lease = one.buckets._held["busy", "k"]
+    one.clock.rightNow = lease.dies - 0.001
+    assert isinstance(one.buckets.take([Want(BUSY, "k", 1.0)]), Verdict)
+    one.clock.rightNow = lease.dies
+    assert isinstance(one.buckets.take([Want(BUSY, "k", 1.0)]), Deferred)
 
 
 def test_forgiven_here_and_with_the_ledger(pair: tuple[Gateway, Gateway]) -> None:
@@ -284,6 +425,30 @@ def test_what_was_let_through_alone_is_told_before_anything_is_asked(pair: tuple
     advance(one.clock, 0.1)
     assert one.buckets.there
     assert [round(take(two, Want(limit, f"{n}", 1.0)).states[0].left) for n in (0, 1, 449)] == [49, 47, 47]
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(20, 20.0), (1000, 100.0)])
+def test_one_that_is_too_slow_now_and_then_lets_no_more_through_for_long(
+    pair: tuple[Gateway, Gateway], rate: int, burst: float
+) -> None:
+    """Each time some is let through alone, and then it is told; the bucket here must not leak beside the ledger's."""
+    clock = pair[0].clock
+    for each in pair:
+        each.buckets._away._local = LocalBuckets(clock.seconds)
+        each.line.gateways = 2
+    advance(clock, 1.5, 0.01)
+    limit = Terms("l", rate, 1.0, burst, "local")
+    began = clock.seconds()
+    while (passed := clock.seconds() - began) < 8.0:
+        for each in pair:
+            each.line.back = 0.06 if passed % 0.8 < 0.3 else 0.001
+            for _ in range(2):
+                each.take(Want(limit, "k", 1.0))
+        clock.advance(0.002)
+    used = sum(len(each.used) for each in pair)
+    assert all(each.buckets.decisions["local"] for each in pair)
+    assert used <= 3 * burst + 8.0 * rate
+    assert used >= 0.85 * 8.0 * rate
 
 
 def test_that_it_is_away_is_told_at_once_and_that_it_is_back_when_it_stays(pair: tuple[Gateway, Gateway]) -> None:

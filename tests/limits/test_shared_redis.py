@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -148,6 +149,46 @@ async def test_it_is_not_away_because_we_were_busy(shared_redis: Redis) -> None:
             pass
         assert (await answer).allowed
         assert gateway.buckets.there
+
+
+class Others:
+    """There is always something to read, and it takes longer than Redis may."""
+
+    def __init__(self) -> None:
+        self._ends = socket.socketpair()
+        self._ends[1].send(b"x")
+
+    def fileno(self) -> int:
+        return self._ends[0].fileno()
+
+    def logPrefix(self) -> str:
+        return "others"
+
+    def doRead(self) -> None:
+        time.sleep(0.06)
+
+    def connectionLost(self, _: object) -> None:
+        for each in self._ends:
+            each.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_is_busy_all_the_time_is_with_the_others_all_the_same(shared_redis: Redis) -> None:
+    """It sends a question in the turn after, and reads the answer in the next but one."""
+    limit = terms(1, 1000.0)
+    others = Others()
+    async with gateways(shared_redis.url) as (gateway,):
+        reactor.addReader(others)
+        try:
+            for _ in range(8):
+                assert not (await gateway.take(limit)).unknown
+            assert gateway.told == []
+            # Nor does it stay away for that.
+            gateway.buckets._asking._lose("timeout")
+            await until(lambda: gateway.buckets.there, "it is back")
+        finally:
+            reactor.removeReader(others)
+            others.connectionLost(None)
 
 
 @pytest_twisted.ensureDeferred

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.limits.ledger import Ledger
 from tests.store.conftest import redis, shared_redis
 from tests.store.kit import Asking, Redis
-from ttagw.core.lease import ASK, DRY, FORGIVE, KEPT, OWED, Answer, Item, Told
+from ttagw.core.lease import ASK, DRY, FORGIVE, KEPT, MOST_TOLD, OWED, Answer, Item, Told
 from ttagw.store.redis_counting import COUNT, HELLO, packed, unpacked
 
 __all__ = ["redis", "shared_redis"]
@@ -22,7 +22,8 @@ ENDS = b", 'PX', string.format('%.0f', ends)"
 TEXT = COUNT.text.replace(TIME, b"local clock = {table.remove(ARGV) / 1000000, 0}").replace(ENDS, b"")
 """The same by a clock that is an argument, to which Redis' own does not keep."""
 
-LIMITS = {b"a": (1000.0, 10.0), b"b": (2.0, 5.0), b"c": (3000.0, 40.0)}
+LIMITS = {b"a": 10.0, b"b": 5.0, b"c": 40.0}
+"""Their bursts."""
 
 
 class Real:
@@ -43,10 +44,23 @@ class Real:
 def items_of(now: float) -> st.SearchStrategy[Item]:
     amounts = st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.0, 0.5, 7.0])
     return st.builds(
-        lambda key, cost, kind, used, returned, want, undone, ago: Item(
-            key, *LIMITS[key], cost, kind, used, returned, want, 1.0, undone, (now - ago) * 1e6
+        lambda key, rate, cost, kind, used, returned, want, undone, ago, leaked, first: Item(
+            key,
+            rate,
+            LIMITS[key],
+            cost,
+            kind,
+            used,
+            returned,
+            want,
+            1.0,
+            undone,
+            (now - ago) * 1e6,
+            leaked if kind >= OWED else 0.0,
+            first,
         ),
         st.sampled_from(sorted(LIMITS)),
+        st.sampled_from([1000.0, 1000.0, 3000.0, 2.0]),
         st.sampled_from([0.0, 1.0, 1.0, 3.0, 12.0, 1 / 3]),
         st.sampled_from([ASK, ASK, ASK, DRY, OWED, FORGIVE]),
         amounts,
@@ -54,6 +68,8 @@ def items_of(now: float) -> st.SearchStrategy[Item]:
         st.sampled_from([0.0, 0.0, 4.0, 100.0]),
         amounts,
         st.sampled_from([0.0, 0.001, 1.0]),
+        st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+        st.sampled_from([0.0, 0.002, 1.0, 3.0]),
     )
 
 
@@ -116,6 +132,30 @@ def test_those_who_ask_share_what_may_be_lent(ledgers: tuple[Ledger, Real]) -> N
         assert ledger.count("y", [ONE._replace(want=100.0)], 1.0).told[0].granted == 8.0  # 40 - 20 - 12
 
 
+def test_another_rate_counts_from_the_first_question_on(ledgers: tuple[Ledger, Real]) -> None:
+    fast, slow = Item(b"s", 2.0, 5.0, cost=4.0), Item(b"s", 0.5, 5.0)
+    for ledger in ledgers:
+        ledger.count("x", [fast], 1.0)
+        assert ledger.count("x", [slow], 2.0).told[0].total == pytest.approx(2.0)
+        assert ledger.count("x", [slow], 4.0).told[0].total == pytest.approx(1.0)
+        refused = ledger.count("x", [fast._replace(cost=5.0)], 5.0)
+        assert refused.refused
+        assert refused.told[0].total == pytest.approx(0.5)
+        assert ledger.count("x", [slow], 5.2).told[0].total == pytest.approx(0.1)
+
+
+def test_what_was_used_is_kept_as_long_as_the_slower_rate_needs(shared_redis: Redis) -> None:
+    item = Item(b"e", 2.0, 5.0, cost=4.0)
+    with shared_redis.connection() as ask:
+        ask("FLUSHALL")
+        ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(item))
+        slow = item._replace(rate=0.01)
+        answer = unpacked(ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(slow)), [slow])
+        assert answer is not None
+        assert answer.refused
+        assert ask("PTTL", "e") >= 200_000
+
+
 def test_what_was_not_used_is_taken_off_less_what_has_leaked(ledgers: tuple[Ledger, Real]) -> None:
     slow = Item(b"s", 2.0, 5.0, cost=3.0)
     for ledger in ledgers:
@@ -123,6 +163,25 @@ def test_what_was_not_used_is_taken_off_less_what_has_leaked(ledgers: tuple[Ledg
         ledger.count("y", [slow._replace(cost=2.0)], 2.0)  # 1 is left of it, and 2 come
         undone = slow._replace(cost=0.0, undone=3.0, since=charged.now)
         assert ledger.count("x", [undone], 2.0).told[0].total == pytest.approx(2.0)
+
+
+def test_what_was_used_without_it_leaks_only_while_nothing_else_did(ledgers: tuple[Ledger, Real]) -> None:
+    one = Item(b"s", 2.0, 5.0, cost=4.0)
+    owed = one._replace(kind=OWED, leaked=3.0, ago=3.0)
+    for ledger in ledgers:
+        ledger.count("x", [one], 10.0)  # until 12
+        assert ledger.count("x", [owed], 13.0).told[0].total == pytest.approx(2.0)  # of 3 only 2 in that second
+        assert ledger.count("y", [owed], 13.0).told[0].total == pytest.approx(6.0)  # of the other nothing
+    for ledger in ledgers:
+        # Those who come later, of the same time, have what is left of it.
+        fresh = owed._replace(key=b"t", cost=3.0)
+        assert ledger.count("x", [fresh], 13.0).told[0].total == pytest.approx(0.0)
+        assert ledger.count("y", [fresh], 13.0).told[0].total == pytest.approx(0.0)
+        assert ledger.count("z", [fresh], 13.0).told[0].total == pytest.approx(3.0)
+        assert ledger.count("z", [fresh], 13.0).told[0].total == pytest.approx(6.0)
+        for _ in range(9):
+            most = ledger.count("z", [fresh], 13.0).told[0].total
+        assert most == pytest.approx(MOST_TOLD * 5.0)
 
 
 def test_all_or_nothing_but_for_what_is_dry(ledgers: tuple[Ledger, Real]) -> None:
@@ -161,18 +220,31 @@ def test_a_bucket_goes_when_it_is_empty(shared_redis: Redis) -> None:
     with shared_redis.connection() as ask:
         ask("FLUSHALL")
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(item))
-        assert 500 <= ask("PTTL", "e") <= 1502
-        assert ask("STRLEN", "e") == 16
+        assert 1500 <= ask("PTTL", "e") <= 2502
+        assert ask("STRLEN", "e") == 40
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(item._replace(kind=FORGIVE, cost=0.0)))
         assert ask("EXISTS", "e") == 0
         lent = ONE._replace(key=b"e", want=24.0)
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(lent))
-        assert 1000 <= ask("PTTL", "e") <= 2010
+        assert 2000 <= ask("PTTL", "e") <= 3010
         ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(lent._replace(want=0.0, returned=24.0)))
         assert ask("EXISTS", "e") == 0
 
 
-@pytest.mark.parametrize("other", [("SET", "e", "x"), ("SET", "e", "x" * 20), ("RPUSH", "e", "x")])
+def test_a_bucket_stays_for_what_is_lent_and_for_those_who_have_yet_to_tell(shared_redis: Redis) -> None:
+    lent = Item(b"e", 100.0, 100_000.0, want=400.0)
+    told = Item(b"f", 2.0, 5.0, cost=1.0, kind=OWED, leaked=1.0, ago=2.0)
+    with shared_redis.connection() as ask:
+        ask("FLUSHALL")
+        ask("EVAL", COUNT.text, 1, "e", "x" * 8, packed(lent))
+        assert ask("PTTL", "e") >= 1000 * (KEPT + 4.0)
+        ask("EVAL", COUNT.text, 1, "f", "x" * 8, packed(told))
+        assert 10_000 <= ask("PTTL", "f") <= 11_100
+
+
+@pytest.mark.parametrize(
+    "other", [("SET", "e", "x"), ("SET", "e", "x" * 20), ("SET", "e", "x" * 16), ("RPUSH", "e", "x")]
+)
 def test_what_is_no_bucket_is_as_an_empty_one(shared_redis: Redis, other: tuple[str, ...]) -> None:
     item = Item(b"e", 2.0, 5.0, cost=3.0)
     with shared_redis.connection() as ask:

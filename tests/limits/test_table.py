@@ -80,8 +80,39 @@ def test_what_was_used_is_there_until_its_bucket_is_empty() -> None:
     assert table.find("a") == 1.0
     for key in users(2000, 2000):
         now += 0.1
-        table.put(key, 1.0, now, 0.0)
+        table.put(key, 3.0, now, 2.0)
     assert table.find("a") == 0.0
+    assert len(table) <= 2000
+
+
+@pytest.mark.parametrize(("others", "apart"), [(400, 1.0), (40, 20.0), (4000, 0.1)])
+def test_what_is_more_than_a_bucket_holds_is_kept_while_there_is_room(others: int, apart: float) -> None:
+    table = Table(0.0)
+    table.keep_for(10.0, 0.0)
+    owing = users(500, 10_000)
+    fill(table, owing, empty=500.0)
+    now = 0.0
+    for key in users(others):
+        now += apart
+        table.put(key, now + 1.0, now, now)
+        if now < 500.0:
+            assert table.find(owing[0]) == table.find(owing[-1]) == 500.0
+        assert len(table) <= 500 + 30.0 / apart + 30
+    for key in users(200, 20_000):
+        now += 1.0
+        table.put(key, now + 1.0, now, now)
+    assert all(table.find(key) == 0.0 for key in owing) == (now > 500.0)
+    assert table.dropped == 0
+
+
+def test_it_is_bounded_when_nothing_ever_becomes_empty() -> None:
+    table = Table(0.0, most=1600)
+    now = 0.0
+    for key in users(10_000):
+        now += 0.03
+        table.put(key, 1e9, now, now)
+        assert len(table) <= 1600 + 8 * AT_ONCE
+    assert table.dropped == 10_000 - len(table)
 
 
 @settings(max_examples=60, deadline=None)

@@ -41,6 +41,9 @@ LIFE: Final = 1.0
 KEPT: Final = 2.0
 """Seconds after which the ledger counts what it has lent as used."""
 
+MOST_TOLD: Final = 3.0
+"""Bursts that a bucket has in it at the most, after it was told what was let through without it."""
+
 HOT: Final = 0.1
 """Seconds between two questions about a key, at the most, for it to be worth a lease."""
 FEW: Final = 4.0
@@ -73,6 +76,10 @@ class Item(NamedTuple):
     undone: float = 0.0
     """So many were charged when the ledger's clock said `since`, and not used."""
     since: float = 0.0
+    leaked: float = 0.0
+    """So much of a cost that is `OWED` would have leaked, were the bucket empty when it was used."""
+    ago: float = 0.0
+    """Seconds since the first of it."""
 
 
 class Told(NamedTuple):
@@ -175,21 +182,20 @@ class Lease:
         """Report, and ask for more; for as many as it takes if the last were gone soon."""
         if now - self.topped < HOT / 2:
             self.size = min(self.size * 2.0, max(lendable(self.rate, self.burst), self.unit))
-        self.asking = True
-        return Item(self.key, self.rate, self.burst, used=self._report(), want=self.size, unit=self.unit)
+        return self._more(now)
 
     def ask(self, cost: float, kind: int, now: float) -> Item:
         """There is not enough: report, give back what there is, and ask for a cost and for more."""
         item = self.more(now)
         left, self.left = self.left, 0.0
-        return item._replace(cost=cost, kind=kind, returned=left)
+        return item._replace(cost=cost, kind=kind, returned=item.returned + left)
 
     def settle(self) -> Item:
         """Report, and give back what is left."""
         left, self.left = self.left, 0.0
         return Item(self.key, self.rate, self.burst, used=self._report(), returned=left)
 
-    def beat(self) -> Item | None:
+    def beat(self, now: float) -> Item | None:
         """Called now and then. What to tell the ledger; with `want` 0 nothing was used since, and it is over."""
         if self.asking:
             return None
@@ -197,9 +203,18 @@ class Lease:
         if not spent:
             return self.settle()
         self.size = max(min(self.size, spent), FEW * self.unit)
-        item = self.more(inf)
+        item = self._more(now)
         self.spent = 0.0
         return item
+
+    def _more(self, now: float) -> Item:
+        self.asking = True
+        dead = 0.0
+        if now >= self.dies:
+            # The next answer must not bring these back: by then the ledger may have counted them as used.
+            dead, self.left = self.left, 0.0
+        used = self._report()
+        return Item(self.key, self.rate, self.burst, used=used, returned=dead, want=self.size, unit=self.unit)
 
     def granted(self, told: Told, sent: float) -> None:
         """The ledger has answered what was asked at `sent`."""

@@ -97,7 +97,8 @@ class LocalBuckets:
                 return self._take_all(wants, now)
             states.append(_new(State, (left, reset)))
             found.append((limit, key, after, after - cost, known))
-        if len({each[0] for each in found}) < len(found):
+        many = len(found)
+        if found[0][0] is found[1][0] if many == 2 else len({each[0] for each in found}) < many:
             return self._take_all(wants, now)
         for limit, key, after, at, known in found:
             if known:
@@ -203,13 +204,15 @@ class LocalBuckets:
             if not cost:
                 continue
             after = meter.charged(one.after, at, cost)
-            if meter.fits(after, at):
+            # What our share never has room for, and the whole bucket has, passes when ours is empty.
+            large = meter.burst < one.cost <= terms.burst
+            if meter.fits(after, at) or (large and one.after <= at):
                 one.after = after
             elif terms.dry_run:
                 dry = dry or terms
             else:
                 one.after = after
-                one.wait = meter.wait(after, at, one.cost)
+                one.wait = meter.reset(one.empty, at) if large else meter.wait(after, at, one.cost)
                 if refused is None or one.wait > refused.wait:
                     refused = one
         if refused is not None:

@@ -167,6 +167,10 @@ class SharedBuckets:
             else:
                 self._leases.undo([item_of(want)._replace(cost=0.0, undone=want.cost, since=at)])
 
+    def refresh(self, terms: Terms) -> None:
+        """These terms were changed just now."""
+        self._leases.renew(terms.name)
+
     def reset(self, terms: Terms, key: str) -> None:
         """The bucket is as if nothing had been used."""
         self._known.forget((terms.name, key))

@@ -157,17 +157,25 @@ class Asking:
         self._timer = self._reactor.callLater(seconds, self._look)
 
     def _look(self) -> None:
-        # If it was us who were busy, what was asked may not be sent yet, and what was answered may not be read.
-        busy = self._monotonic() - self._due > BUSY
-        self._timer = self._reactor.callLater(GRACE if busy else 0, self._over)
+        now = self._monotonic()
+        if now - self._due > BUSY:
+            # It was us who were busy: what was asked may not be sent yet, and what was answered may not be read. Who is
+            # busy all the time sends in the next turn of the reactor, reads in the one after, and looks then.
+            self._timer = self._reactor.callLater(GRACE, self._look_once_more, now)
+        else:
+            self._timer = self._reactor.callLater(0, self._over, now)
 
-    def _over(self) -> None:
+    def _look_once_more(self, began: float) -> None:
+        self._timer = self._reactor.callLater(0, self._over, began)
+
+    def _over(self, began: float) -> None:
+        """Whoever had waited long enough when this `began` is told that there is no answer."""
         self._timer = None
         if not self._pending:
             return
-        left = next(iter(self._pending)).sent + DEADLINE - self._monotonic()
-        if left > 1e-6:
-            self._look_in(left)
+        due = next(iter(self._pending)).sent + DEADLINE
+        if due - began > 1e-6:
+            self._look_in(max(due - self._monotonic(), 0.0))
         else:
             self._lose("timeout")
 
@@ -243,10 +251,12 @@ class Asking:
 
     async def _come_back(self) -> None:
         """See whether it answers in time. Then it is told what it does not know, and after that it is there."""
+        began = self._monotonic()
+        question = _Question(began, lambda _: None, None)
+        self._wait(question)
         try:
-            began = self._monotonic()
             self.gateways = await self._ledger.hello()
-            if self._monotonic() - began > DEADLINE:
+            if question.told is None:
                 return
             while len(items := self._owed(BATCH)) == BATCH:
                 await self._ledger.count(items)
@@ -261,4 +271,5 @@ class Asking:
                 raise
             self.reason = reason
         finally:
+            self._pending.pop(question, None)
             self._probing = False

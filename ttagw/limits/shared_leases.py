@@ -94,10 +94,14 @@ class Leases:
         else:
             self._undone = [*self._undone, *items][-MOST_UNDONE:]
 
+    def renew(self, name: str) -> None:
+        """The terms of a limit are others: what was lent by the old ones goes back, and is asked for anew."""
+        self.undo([self.held.pop(place).settle() for place in list(self.held) if place[0] == name])
+
     def tell(self, items: Sequence[Item]) -> None:
         """Tell the ledger something of which nothing comes."""
-        if items:
-            self.asking.ask(items, lambda _: None, lambda _: None)
+        for first in range(0, len(items), BATCH):
+            self.asking.ask(items[first : first + BATCH], lambda _: None, lambda _: None)
 
     def owed(self, most: int) -> list[Item]:
         """What the ledger does not know and must be told before it is asked again."""
@@ -111,13 +115,13 @@ class Leases:
     def beat(self, now: float) -> None:
         """Report, and give back what is not used."""
         if not self.asking.there:
-            for place, lease in list(self.held.items()):
-                if now >= lease.dies:
-                    del self.held[place]
+            # What is said when it is back: else the ledger would count it as lent for as long as the key is busy.
+            over = [place for place, lease in self.held.items() if now >= lease.dies]
+            self.undo([self.held.pop(place).settle() for place in over])
             return
         told: list[tuple[Place, Item]] = []
         for place, lease in list(self.held.items()):
-            item = lease.beat()
+            item = lease.beat(now)
             if item is not None:
                 told.append((place, item))
                 if not item.want:

@@ -1,8 +1,13 @@
 """What runs inside Redis for limits that gateways share: the ledger of `ttagw.core.lease`, in one step for all buckets.
 
-A bucket is a string: its level and when that was, in microseconds by Redis' own clock, and then who was lent how much
-until when, those whose time ends first before the others. Numbers are doubles, least byte first. A bucket that is empty
-is gone, and one that is not goes when it would be.
+A bucket is a string: its level, when that was, in microseconds by Redis' own clock, at which rate it leaks until
+somebody asks with another, and the last time that it was empty, from when to when; then who was lent how much until
+when, those whose time ends first before the others. Numbers are doubles, least byte first. A bucket that is empty is
+gone, and one that is not goes a second after it would be.
+
+What was used while Redis was away can have leaked only as far as the bucket was empty meanwhile: otherwise it has
+leaked already what it could. So much is known to those who tell one after the other: a bucket is kept for ten seconds
+for them.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ttagw.core.lease import KEPT, Answer, Item, Told, lendable
+from ttagw.core.lease import KEPT, MOST_TOLD, Answer, Item, Told, lendable
 from ttagw.store.redis_scripts import script
 
 ALIVE: Final = 5.0
@@ -20,23 +25,38 @@ ALIVE: Final = 5.0
 COUNT: Final = script(
     """
 local KEPT = @KEPT
+local KEEP = 10000
+local LINGER = 1000
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local me = ARGV[1]
 
+local function leak(bucket, to)
+    if to <= bucket.at then return end
+    local empty = bucket.at + bucket.level * 1000000 / bucket.rate
+    if empty < to then
+        if bucket.level > 0 or bucket.till ~= bucket.at then bucket.idle = empty end
+        bucket.till = to
+    end
+    bucket.level = math.max(0, bucket.level - (to - bucket.at) * bucket.rate / 1000000)
+    bucket.at = to
+end
+
 local function read(key, rate)
-    local bucket = {level = 0, at = now, lent = 0, mine = 0, holders = 1, rest = '', more = 0}
+    local bucket = {level = 0, at = now, rate = rate, idle = 0, till = now}
+    bucket.lent, bucket.mine, bucket.holders, bucket.rest, bucket.more = 0, 0, 1, '', 0
     local data = redis.pcall('GET', key)
-    if type(data) ~= 'string' or #data < 16 or (#data - 16) % 24 ~= 0 then return bucket end
-    local level, at, from = struct.unpack('<dd', data)
-    at = math.min(at, now)
+    if type(data) ~= 'string' or #data < 40 or (#data - 40) % 24 ~= 0 then return bucket end
+    local from
+    bucket.level, bucket.at, bucket.rate, bucket.idle, bucket.till, from = struct.unpack('<ddddd', data)
+    for _, each in ipairs({'at', 'idle', 'till'}) do bucket[each] = math.min(bucket[each], now) end
     while from <= #data do
         local who, lent, ends
         who, lent, ends, from = struct.unpack('<c8dd', data, from)
         ends = math.min(ends, now + KEPT)
         if ends <= now then
-            level = math.max(0, level - math.max(0, ends - at) * rate / 1000000) + lent
-            at = math.max(at, ends)
+            leak(bucket, ends)
+            bucket.level = bucket.level + lent
         elseif who == me then
             bucket.mine = lent
         else
@@ -45,7 +65,9 @@ local function read(key, rate)
             bucket.rest = bucket.rest .. struct.pack('<c8dd', who, lent, ends)
         end
     end
-    bucket.level = math.max(0, level - (now - at) * rate / 1000000)
+    leak(bucket, now)
+    bucket.write = bucket.rate ~= rate
+    bucket.rate = rate
     return bucket
 end
 
@@ -60,7 +82,11 @@ local function tell(bucket, item)
     end
     if item.kind == 3 then bucket.level = 0 end
     if item.kind >= 2 then
-        bucket.level = math.max(bucket.level, math.min(bucket.level + item.cost, 2 * item.burst))
+        local since = math.max(bucket.idle, now - item.ago)
+        local gone = math.min(item.leaked, math.max(0, bucket.till - since) * item.rate / 1000000)
+        bucket.idle = since + gone * 1000000 / item.rate
+        bucket.keep = item.leaked > 0
+        bucket.level = math.max(bucket.level, math.min(bucket.level + item.cost - gone, @MOST * item.burst))
         item.cost = 0
     end
     if item.used > 0 or item.returned > 0 or item.undone > 0 or item.want > 0 or item.kind >= 2 then
@@ -81,10 +107,12 @@ local function write(key, bucket, item)
     local all = bucket.level + bucket.lent + bucket.mine
     local held = bucket.rest
     if bucket.mine > 0 or item.want > 0 then held = held .. struct.pack('<c8dd', me, bucket.mine, now + KEPT) end
-    if all <= 0 and held == '' then return redis.call('DEL', key) end
-    local ends = math.ceil(all / item.rate * 1000) + 1
+    if all <= 0 and held == '' and not bucket.keep then return redis.call('DEL', key) end
+    local ends = math.ceil(all / item.rate * 1000) + LINGER
+    if bucket.keep then ends = ends + KEEP end
     if held ~= '' then ends = ends + KEPT / 1000 end
-    redis.call('SET', key, struct.pack('<dd', bucket.level, now) .. held, 'PX', string.format('%.0f', ends))
+    local data = struct.pack('<ddddd', bucket.level, now, item.rate, bucket.idle, bucket.till) .. held
+    redis.call('SET', key, data, 'PX', string.format('%.0f', ends))
 end
 
 local buckets, items = {}, {}
@@ -92,7 +120,7 @@ local refused = 0
 for i, key in ipairs(KEYS) do
     local item = {}
     item.rate, item.burst, item.most, item.cost, item.kind, item.used, item.returned, item.want, item.unit,
-        item.undone, item.since = struct.unpack('<ddddddddddd', ARGV[i + 1])
+        item.undone, item.since, item.leaked, item.ago = struct.unpack('<ddddddddddddd', ARGV[i + 1])
     items[i] = item
     local bucket = buckets[key]
     if not bucket then
@@ -129,7 +157,7 @@ for i, key in ipairs(KEYS) do
     answer[i + 1] = struct.pack('<dddd', charged, bucket.level + bucket.lent + bucket.mine, item.wait, granted)
 end
 return table.concat(answer)
-""".replace("@KEPT", str(round(KEPT * 1e6)))
+""".replace("@KEPT", str(round(KEPT * 1e6))).replace("@MOST", str(MOST_TOLD))
 )
 """Buckets; who we are, and an item for each bucket. One bucket can be there more than once."""
 
@@ -146,7 +174,7 @@ return redis.call('ZCARD', KEYS[1])
 )
 """The set of gateways; who we are. How many there are."""
 
-_ITEM = struct.Struct("<11d")
+_ITEM = struct.Struct("<13d")
 _HEAD = struct.Struct("<2d")
 _TOLD = struct.Struct("<4d")
 
@@ -165,6 +193,8 @@ def packed(item: Item) -> bytes:
         item.unit,
         item.undone,
         item.since,
+        item.leaked,
+        item.ago * 1e6,
     )
 
 

@@ -35,6 +35,7 @@ class Limits(Part):
         self._config = config
         self._around = around
         self._local: list[LocalBuckets] = []
+        self.shared: SharedBuckets | None = None
         self.limits = LiveLimits(config.limits)
         self.limits.on_change(self._refresh)
         self._own = self.local()
@@ -83,6 +84,8 @@ class Limits(Part):
         for each in self._local:
             each.refresh(live.rate)
             each.refresh(live.bandwidth)
+        if self.shared is not None:
+            self.shared.refresh(live.rate)
 
     def _reset(self, live: LiveLimit, key: str) -> None:
         self.buckets.reset(live.rate, key)

@@ -28,7 +28,9 @@ class Line:
         self.live = live
         self.key = key
         self.multiple = multiple
-        self.cost = cost / multiple
+        burst = live.rate.burst
+        # A small multiple lets less through, not nothing.
+        self.cost = cost / multiple if cost > burst else min(cost / multiple, burst)
         self.has_rate = limit.rate is not None
         self.has_bandwidth = limit.bandwidth is not None
         self.concurrent = 0 if limit.concurrent is None else max(int(limit.concurrent * multiple + HAIR), 1)
@@ -56,6 +58,10 @@ class Offer:
 
     def usual(self, states: Sequence[State]) -> bytes:
         """`RateLimit` for these states of all rates."""
+        if len(self.shown) == 1:
+            at, multiple = self.shown[0]
+            left, reset = states[at]
+            return self.template % (int(left * multiple + HAIR), ceil(reset - HAIR))
         numbers: list[int] = []
         for at, multiple in self.shown:
             left, reset = states[at]

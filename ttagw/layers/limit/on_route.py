@@ -74,7 +74,9 @@ class OnRoute:
         offer = self._offers[rank].get(roles) or self._offer(roles, rank)
         if not offer.plain:
             return self._enter_held(exchange, offer)
-        wants = [_new(Want, (terms, key(exchange), cost)) for terms, key, cost in offer.rates]
+        wants: list[Want] = []
+        for terms, key, cost in offer.rates:
+            wants.append(_new(Want, (terms, key(exchange), cost)))
         verdict = self._buckets.take(wants)
         if not isinstance(verdict, Verdict):
             return Deferred.fromCoroutine(self._later(exchange, offer, wants, None, verdict))
