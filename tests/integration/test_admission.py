@@ -7,11 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.kit.gateway import Gateway, route, service
 from tests.integration.kit.narrow import Asking, Narrow
 from tests.integration.kit.origin import Origin, Request, Talk
 from tests.integration.kit.raw import Client, get, once
 from tests.integration.kit.waiting import until
+
+# How much gets done in a time is real here, and so is what else the machine has to do.
+pytestmark = pytest.mark.flaky(reruns=2)
 
 HELP = {"default_region": "US", "regions": {"US": {"text": "Call or text 988.", "hotline": "988"}}}
 ROUTES = [
