@@ -23,8 +23,8 @@ LIMITS = {
     "busy": {"rate": "1000/s", "burst": 1000, "key": []},
 }
 
-# The 40 ms that an answer of Redis may take are real here: where the machine stands still for longer, a gateway does what
-# it does without Redis, and rightly. What holds is tested with a clock of its own in tests/limits.
+# The 40 ms that an answer of Redis may take are real here: where the machine stands still for longer, a gateway does
+# what it does without Redis, and rightly. What holds is tested with a clock of its own in tests/limits.
 pytestmark = pytest.mark.flaky(reruns=2)
 
 BACK = 5.0
