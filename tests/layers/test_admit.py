@@ -341,6 +341,29 @@ def test_one_in_a_crisis_leaves_a_place_for_others_and_gives_back_what_they_had(
     assert house.is_empty()
 
 
+def test_who_has_most_of_a_gate_in_a_crisis_waits_for_the_next_place_and_is_not_sent_away() -> None:
+    house = House(64, queue=4)
+    house.gate.resize(8)
+    others = [house.ask() for _ in range(8)]
+    mine = [house.ask(CRISIS, "mira") for _ in range(4)]
+    assert [made in house.running for made in mine] == [True, True, True, False]
+    assert mine[3].status == 0
+    # Somebody else has the place that was left, at once.
+    nina = house.ask(CRISIS, "nina")
+    assert nina in house.running
+    house.answer(mine[0])
+    assert mine[3] in house.running
+    # Half of the queue is for a crisis, and whoever waits with most of it makes room.
+    waiting = [house.ask(CRISIS, "mira") for _ in range(3)]
+    assert [made.status for made in waiting] == [0, 0, 503]
+    oscar = house.ask(CRISIS, "oscar")
+    assert (oscar.status, code(waiting[1])) == (0, b"crisis_ceiling")
+    for made in (*others, *mine[1:], nina, waiting[0], oscar):
+        house.pipeline.left(made)
+    house.clock.advance(1)
+    assert house.is_empty()
+
+
 def test_when_memory_is_short_lower_classes_are_sent_away_and_wait_no_longer() -> None:
     house = House(1)
     house.ask(HIGH)

@@ -106,21 +106,24 @@ class Gate:
             else:
                 del users[user]
 
-    def ask(self, waiter: Waiter) -> Waiter | None:
-        """A place now, or a place among those who wait, or neither: its `state` says which.
+    def ask(self, waiter: Waiter, *, modest: bool = True) -> Waiter | None:
+        """A place now, or a place among those who wait, or neither: its `state` says which. Who is not `modest` waits.
 
         Returns somebody who waits no longer because of it.
         """
         waiter.gate = self
-        if self.may(waiter.rank):
+        if modest and self.may(waiter.rank):
             self._enter(waiter)
             return None
         admission = self._admission
         pushed = None
         if waiter.rank == CRISIS and self.turns.counts[CRISIS] >= admission.crisis_queue:
             # Or nobody else could wait, and `crisis` would have what others leave because they cannot.
-            return None
-        if self.turns.size >= admission.queue:
+            pushed = self.turns.yields_within(CRISIS, waiter.user)
+            if pushed is None:
+                return None
+            admission.drop(pushed)
+        elif self.turns.size >= admission.queue:
             pushed = self.turns.yields(waiter.rank, waiter.user)
             if pushed is None:
                 return None
@@ -139,11 +142,16 @@ class Gate:
         return self.room.held[rank] < self._crisis and not self._admission.crisis_full
 
     def greedy(self, user: str) -> bool:
-        """Whether somebody of the class `crisis` has so much of it already that the rest is for others."""
-        room, admission = self.room, self._admission
-        free = max(room.bound - room.total, self._crisis - room.held[CRISIS])
+        """Whether somebody of the class `crisis` has so much of it here already that the next place is for others: then
+        they wait in their turn.
+        """
+        room = self.room
+        return self.shared.greedy(user, max(room.bound - room.total, self._crisis - room.held[CRISIS]))
+
+    def too_greedy(self, user: str) -> bool:
+        """Whether that is so for the whole gateway, where nobody waits."""
         left = self._hall.ceilings[CRISIS] - self._hall.held[CRISIS]
-        return self.shared.greedy(user, free) or admission.shared.greedy(user, left)
+        return self._admission.shared.greedy(user, left)
 
     def next(self, rank: int) -> Waiter:
         """The next of a class of which somebody waits, and may enter, is inside."""

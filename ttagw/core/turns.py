@@ -80,11 +80,24 @@ class Turns(Generic[W]):
         lowest = next((each for each in range(CLASSES) if self.counts[each]), CLASSES)
         if lowest > rank:
             return None
+        if lowest == rank:
+            return self.yields_within(rank, user)
         users = self._users[lowest]
-        heaviest = max(users, key=lambda each: len(users[each]))
-        if lowest == rank and len(users[heaviest]) < len(users.get(user, ())) + 2:
+        return next(reversed(users[self._heaviest(users)]))
+
+    def yields_within(self, rank: int, user: str) -> W | None:
+        """Who of this class has to go so that one more of this user can wait; None: nobody."""
+        users = self._users[rank]
+        if not users:
+            return None
+        heaviest = self._heaviest(users)
+        if len(users[heaviest]) < len(users.get(user, ())) + 2:
             return None
         return next(reversed(users[heaviest]))
+
+    @staticmethod
+    def _heaviest(users: Mapping[str, OrderedDict[W, None]]) -> str:
+        return max(users, key=lambda each: len(users[each]))
 
     def of_class(self, rank: int) -> list[W]:
         """All of a class who wait."""

@@ -81,9 +81,12 @@ class Admit:
                 raise crowd.refusal(exchange, rank, pressure.reason)
             if rank == CRISIS:
                 user = _user_of(exchange)
-                if gate.greedy(user):
+                if gate.too_greedy(user):
                     raise crowd.refusal(exchange, rank, "overloaded")
+                modest = not gate.greedy(user)
                 share(exchange, user, gate.shared, crowd.admission.shared)
+                if not modest:
+                    return crowd.ask(gate, exchange, user, ended, modest=False)
             if not stroll(rank):
                 return crowd.ask(gate, exchange, _user_of(exchange), ended)
             # How fast a client sends its body says nothing about the service.
@@ -196,14 +199,16 @@ class Crowd:
         self._timer: Any = None
         self._serving = self._again = False
 
-    def ask(self, gate: Gate, exchange: Exchange, user: str, ended: Ended) -> Deferred[Reply | None] | None:
+    def ask(
+        self, gate: Gate, exchange: Exchange, user: str, ended: Ended, *, modest: bool = True
+    ) -> Deferred[Reply | None] | None:
         """A place, now or later. Raises, or fails with, `OverloadedError` and `CrisisCeilingError`."""
         rank = exchange.rank
         if self.admission.crisis_full if rank == CRISIS else self.admission.greedy(user):
             raise self.refusal(exchange, rank, "overloaded")
         guest = _Guest(exchange, ended)
         waiter = Waiter(rank, user, self.monotonic(), guest)
-        pushed = gate.ask(waiter)
+        pushed = gate.ask(waiter, modest=modest)
         if waiter.state is State.INSIDE:
             self._admit(waiter)
             return None
