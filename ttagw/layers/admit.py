@@ -26,7 +26,11 @@ from ttagw.model import Exchange, Reply
 from ttagw.pipeline import Hooks, Route
 
 RESPITE = 1.0
-"""Seconds for which the connection of somebody who was sent away is not read."""
+"""Seconds for which the connection of somebody who was sent away is not read, at the most. By chance it is less: those
+who were sent away together would come together again, and nobody between.
+"""
+LEAST_RESPITE = 0.1
+"""And at the least."""
 AGAIN = 3
 """Those who are sent away are told to come back after 1 to so many seconds, so that they do not all come at once."""
 MOST_NAMES = 10_000
@@ -225,7 +229,7 @@ class Crowd:
 
     def refusal(self, exchange: Exchange, rank: int, reason: str) -> GatewayError:
         """The error for somebody who is sent away; counted."""
-        exchange.respite = RESPITE
+        exchange.respite = LEAST_RESPITE + (RESPITE - LEAST_RESPITE) * self._random()
         key = (rank, "crisis_ceiling" if rank == CRISIS else reason)
         self.shed[key] = self.shed.get(key, 0) + 1
         if rank == CRISIS:
