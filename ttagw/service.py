@@ -305,7 +305,9 @@ class Gateway(MultiService):
         listening = self.listeners.count
         ready = listening == len(self._config.gateway.listen) + bool(self._config.gateway.admin)
         ready = ready and self.fleet.loaded and self.identities.loaded
-        return Readiness(ready and not self.draining, listening, self.draining, instances)
+        shared = self.traffic.limits.shared
+        limits = "" if shared is None else "shared" if shared.there else "alone"
+        return Readiness(ready and not self.draining, listening, self.draining, instances, limits)
 
     def _wanted_services(self) -> set[str]:
         return {name for route in self._config.routes for name in (route.split or (route.service,))}

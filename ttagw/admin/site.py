@@ -30,6 +30,10 @@ class Readiness:
     draining: bool
     services: dict[str, int]
     """Instances to try, for each service that a route leads to."""
+    limits: str = ""
+    """`shared` while limits are counted with other gateways, `alone` while they should be and are not; "" where there
+    is nobody to share them with. It makes no gateway unready: what a limit does then is its own choice.
+    """
 
 
 def admin_site(
@@ -52,7 +56,10 @@ def admin_site(
 
     def readiness() -> tuple[int, bytes, bytes]:
         state = ready()
-        return _json(asdict(state), 200 if state.ready else 503)
+        shown = asdict(state)
+        if not state.limits:
+            del shown["limits"]
+        return _json(shown, 200 if state.ready else 503)
 
     root = Folder()
     health = Folder()
