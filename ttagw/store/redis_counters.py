@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from ttagw.core.backoff import full_jitter
 from ttagw.core.lease import Answer, Item
+from ttagw.store.alarm import Alarm
 from ttagw.store.base import StoreAwayError, StoreError
 from ttagw.store.redis_counting import COUNT, HELLO, packed, unpacked
 from ttagw.store.redis_link import BACKOFF, BACKOFF_MOST, CALM
@@ -52,7 +53,7 @@ class Counters:
         self._us = self._somebody()
         self._running: Deferred[None] | None = None
         self._closing: set[Deferred[None]] = set()
-        self._wake: Callable[[], None] = lambda: None
+        self._alarm = Alarm(reactor)
         self.generation = 0
         """Larger with each connection: what was lent over another one is not ours any more."""
         self.reason = "starting"
@@ -146,7 +147,7 @@ class Counters:
                     reason = "failed"
                 tries = 1 if self._monotonic() - began > CALM else tries + 1
                 self._become(reason)
-                await self._pause(full_jitter(tries, BACKOFF, BACKOFF_MOST, self._random))
+                await self._alarm.wait(full_jitter(tries, BACKOFF, BACKOFF_MOST, self._random))
         except CancelledError:
             return
 
@@ -169,7 +170,7 @@ class Counters:
             self._become("")
             wire.on_over = lambda: self._ended(wire)
             while not wire.over:
-                await self._pause(LOOK)
+                await self._alarm.wait(LOOK)
                 if self._where.changes and not wire.over and await self._elsewhere(address):
                     wire.drop("not_master")
             return wire.over
@@ -202,26 +203,9 @@ class Counters:
         if self._wire is wire:
             self._wire = None
             self._become(wire.over)
-        self._wake()
+        self._alarm.wake()
 
     def _let_go(self, wire: Wire) -> None:
         gone = wire.gone()
         self._closing.add(gone)
         gone.addCallback(lambda _: self._closing.discard(gone))
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, or until somebody wakes us."""
-        pause: Deferred[None] = Deferred()
-
-        def wake() -> None:
-            if not pause.called:
-                pause.callback(None)
-
-        call = self._reactor.callLater(seconds, wake)
-        self._wake = wake
-        try:
-            await pause
-        finally:
-            self._wake = lambda: None
-            if call.active():
-                call.cancel()

@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from ttagw.core.backoff import full_jitter
+from ttagw.store.alarm import Alarm
 from ttagw.store.base import StoreAwayError, StoreError, StoreRefusedError
 from ttagw.store.redis_url import Address, RedisSettings
 from ttagw.store.redis_wire import ANSWER, Pushed, Wire
@@ -84,7 +85,7 @@ class Link:
         self._pair: Pair | None = None
         self._running: Deferred[None] | None = None
         self._closing: set[Deferred[None]] = set()
-        self._wake: Callable[[], None] = lambda: None
+        self._alarm = Alarm(reactor)
 
     def start(self) -> None:
         """Begin to connect."""
@@ -147,7 +148,7 @@ class Link:
                     reason = "failed"
                 tries = 1 if self._monotonic() - began > CALM else tries + 1
                 self._standing.down(reason)
-                await self._pause(full_jitter(tries, BACKOFF, BACKOFF_MOST, self._random))
+                await self._alarm.wait(full_jitter(tries, BACKOFF, BACKOFF_MOST, self._random))
         except CancelledError:
             return
 
@@ -212,7 +213,7 @@ class Link:
         moving: Deferred[None] | None = None
         try:
             while not pair.over:
-                await self._pause(PING)
+                await self._alarm.wait(PING)
                 looks += 1
                 if self._where.changes and looks % LOOK == 0 and (moving is None or moving.called):
                     moving = Deferred.fromCoroutine(self._look_elsewhere(pair))
@@ -248,21 +249,4 @@ class Link:
         # Nobody shall think for the length of a ping that it is there.
         if self._pair is not None:
             self._standing.down(self._pair.over)
-        self._wake()
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, or until somebody wakes us."""
-        pause: Deferred[None] = Deferred()
-
-        def wake() -> None:
-            if not pause.called:
-                pause.callback(None)
-
-        call = self._reactor.callLater(seconds, wake)
-        self._wake = wake
-        try:
-            await pause
-        finally:
-            self._wake = lambda: None
-            if call.active():
-                call.cancel()
+        self._alarm.wake()
